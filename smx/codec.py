@@ -12,6 +12,8 @@ Layout of a record (little endian, 24 octets of header, then the payload):
     20      4       CRC-32  of octets 0-19 and the payload
 
 Scope and sequence stop octets of another segment, or of an earlier use of the same blocks, from being taken for records.
+Every later layout keeps the header's length and the CRC where they are: so a record of a newer smx (valid CRC, other
+version) is told from a damaged one.
 """
 
 import struct
@@ -80,8 +82,6 @@ def decode(octets: bytes | memoryview, offset: int, scope: int, sequence: int | 
     magic, version, kind, length, found_scope, found_sequence = _HEAD.unpack_from(octets, offset)
     if magic != MAGIC:
         return Damage(base + offset, Fault.MAGIC)
-    if version != VERSION:
-        return Damage(base + offset, Fault.VERSION)
     if not 1 <= length <= PAYLOAD_OCTETS_MAX:
         return Damage(base + offset, Fault.LENGTH)
     if end + length > len(octets):
@@ -89,11 +89,22 @@ def decode(octets: bytes | memoryview, offset: int, scope: int, sequence: int | 
     payload = bytes(octets[end : end + length])
     if zlib.crc32(payload, zlib.crc32(octets[offset : end - 4])) != _CRC.unpack_from(octets, end - 4)[0]:
         return Damage(base + offset, Fault.CRC)
+    if version != VERSION:
+        return Damage(base + offset, Fault.VERSION)
     if found_scope != scope:
         return Damage(base + offset, Fault.SCOPE)
     if sequence is not None and found_sequence != sequence % _SEQUENCES:
         return Damage(base + offset, Fault.SEQUENCE)
     return Record(kind, payload, found_sequence, base + offset, base + end + length)
+
+
+def announces(octets: bytes | memoryview, offset: int, scope: int, room: int) -> bool:
+    """Whether the header at `octets[offset]` could be that of a record of this scope with at most `room` octets in all.
+
+    Used to decide whether it is worth waiting for the rest of a record.
+    """
+    magic, version, _, length, found_scope, _ = _HEAD.unpack_from(octets, offset)
+    return bool(magic == MAGIC and version == VERSION and found_scope == scope and 1 <= length <= room - HEADER_OCTETS)
 
 
 def resynchronise(octets: bytes | memoryview, offset: int, scope: int) -> int | None:
@@ -119,11 +130,15 @@ class FrameReader:
         self.sequence = 0
         self._octets_max = octets_max
         self._buffer = bytearray()
+        self._wanted = HEADER_OCTETS  # octets without which no record can be complete
 
     def feed(self, data: bytes) -> Iterator[Record]:
         """Records completed by `data`, in order."""
         buffer = self._buffer
         buffer += data
+        if len(buffer) < self._wanted and MAGIC.startswith(buffer[:2]):
+            return
+        self._wanted = HEADER_OCTETS
         offset = 0
         view = bytes(buffer)
         try:
@@ -134,6 +149,7 @@ class FrameReader:
                 found = decode(view, offset, self.scope, self.sequence)
                 if isinstance(found, Damage):
                     if found.fault is Fault.SHORT:
+                        self._wanted = HEADER_OCTETS + length
                         return
                     raise DamagedStreamError(found)
                 offset = found.end

@@ -12,6 +12,8 @@ A crash may fall between any two effects. Names used below:
 What completes what is said at each effect; an effect without completion cannot fail, or fails by ending the process.
 """
 
+from typing import Any
+
 import msgspec
 
 from smx.messages import AnyMessage, Value
@@ -247,6 +249,7 @@ class OpenDeposit(Effect, frozen=True, tag=50):
     deposit: int
     directory: str
     name: str
+    create: bool = True  # False: a Maildir that does not exist is DepositFailed(missing)
 
 
 class WriteDeposit(Effect, frozen=True, tag=51):
@@ -349,7 +352,7 @@ class Note(Effect, frozen=True, tag=90):
     """A line of the event log. `name` and the number of `values` stand in the table of `smx.notes`."""
 
     name: str
-    values: tuple[int | str | bytes, ...]
+    values: tuple[Any, ...]  # int, str or bytes; msgspec has no union of the two texts, MessagePack tells them apart
 
 
 AnyEffect = (

@@ -209,6 +209,7 @@ class ReadFailed(Event, frozen=True, tag=39):
 class SpaceMeasured(Event, frozen=True, tag=40):
     request: int
     octets_free: int
+    descriptors_free: int = -1  # how many more descriptors this process may open; -1: not measured
 
 
 # --- DEFEDB -------------------------------------------------------------------------------------------------------------------------
@@ -258,6 +259,7 @@ class DepositFailed(Event, frozen=True, tag=61):
     deposit: int
     no_space: bool
     reason: str
+    missing: bool = False  # there is no such Maildir, and it was not to be made
 
 
 # --- names -----------------------------------------------------------------------------------------------------------------------------

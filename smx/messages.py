@@ -222,6 +222,7 @@ class Admission(Message, frozen=True, tag=9):
     enhanced: bytes = b"4.3.1"
     text: bytes = b"Insufficient system storage"
     block_octets: int = 0  # the largest message that fits; 0: no bound beyond the configuration
+    cut_through_recipients_max: int = 0  # SMTPS offers cut-through (A12) up to so many recipients; 0: it need not offer, QMGR would decline
 
 
 class Sealed(Message, frozen=True, tag=10):
@@ -406,6 +407,7 @@ class QueueChanged(Message, frozen=True, tag=53):
     request: int
     rows: tuple[QueueRow, ...]
     error: str = ""
+    total: int = 0  # how many recipients were changed; `rows` shows the first of them
 
 
 class StatusAsked(Message, frozen=True, tag=54):

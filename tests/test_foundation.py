@@ -31,7 +31,7 @@ def structs(module: types.ModuleType, base: type[msgspec.Struct]) -> list[type[m
 
 def allowed(kind: object) -> bool:
     """int, bool, bytes, str, tuples and Structs of them, None; never list, dict, set or a component."""
-    if kind in (int, bool, bytes, str, type(None)):
+    if kind in (int, bool, bytes, str, type(None)) or kind is typing.Any:  # Any: the values of a note
         return True
     origin = typing.get_origin(kind)
     if origin is tuple or origin in (typing.Union, types.UnionType):
@@ -62,6 +62,8 @@ def values(kind: object) -> st.SearchStrategy[typing.Any]:
     """Arbitrary values of a field: every octet in bytes, every character that is no surrogate in str."""
     if kind is int:
         return st.integers(-(2**63), 2**63 - 1)
+    if kind is typing.Any:
+        return st.one_of(values(int), values(bytes), values(str))
     if kind is bool:
         return st.booleans()
     if kind is bytes:

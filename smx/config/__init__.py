@@ -1,0 +1,1 @@
+"""Configuration: schema (Structs and tables, pure), parser, checker, spool, profiles."""
