@@ -51,6 +51,7 @@ CONNECT_TIMEOUT_US: Final = 30 * SECOND
 # Misbehaviour in one session.
 ERRORS_MAX: Final = 20  # commands that the dialogue itself refuses, since the last accepted message; then 421
 REFUSALS_MAX: Final = 100  # senders and recipients that were refused, since the last accepted message; then 421
+INNOCENT_REFUSALS_MAX: Final = 10_000  # refusals that good manners meet under pipelining, since the last accepted message; then 421
 JUNK_COMMANDS_MAX: Final = 100  # NOOP, RSET, VRFY, EXPN, HELP, repeated EHLO since the last accepted message; then 421
 INPUT_OCTETS_MAX: Final = 64 * KIB  # pipelined input that is held back before reading is paused
 INPUT_READ_OCTETS_MAX: Final = 256 * KIB  # one read of the transport: what may still arrive after the pause
