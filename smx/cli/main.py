@@ -22,6 +22,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("init", "smx.cli.init", "write a commented configuration that works"),
     ("check", "smx.cli.check", "tell everything that is wrong with the configuration and the spool"),
     ("config", "smx.cli.config", "show the configuration in force, explain an option"),
+    ("route", "smx.cli.route", "show where mail to an address would go, and why"),
 )
 
 

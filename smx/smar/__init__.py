@@ -1,0 +1,1 @@
+"""SMAR, the address resolver: which recipients are valid, and where mail goes."""
