@@ -1,0 +1,1 @@
+"""Testing: a whole MTA, a scripted peer, a DNS and a PKI for tests, as pytest fixtures (BX20)."""
