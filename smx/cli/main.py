@@ -20,8 +20,10 @@ EX_CONFIG: Final = 78
 # (command, module, what it does), in the order of the help
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("init", "smx.cli.init", "write a commented configuration that works"),
+    ("run", "smx.cli.run", "run the whole MTA until Ctrl-C"),
     ("check", "smx.cli.check", "tell everything that is wrong with the configuration and the spool"),
     ("config", "smx.cli.config", "show the configuration in force, explain an option"),
+    ("queue", "smx.cli.queue", "show and change the queue; status and limits"),
     ("route", "smx.cli.route", "show where mail to an address would go, and why"),
 )
 

@@ -6,12 +6,28 @@ import sys
 
 import pytest
 
+import smx.live
 from smx.effects import AnyEffect, Halt, Note, Tell
 from smx.events import AnyEvent, Linked, Started, StopRequested, Told, Unlinked
 from smx.live.host import HaltedError, Host, KilledError, StopTimedOutError
 from smx.live.links import Links, join
+from smx.live.runner import Runner
+from smx.live.timers import Timers
 from smx.messages import Secure
-from tests.live_runtime.puppet import SILENT, Puppet, hosted, nothing
+from tests.live_runtime.puppet import SILENT, Attach, Puppet, hosted, nothing
+
+
+def joining(*, encode: bool) -> Attach:
+    """Links the two runners to which it is applied."""
+    links: list[Links] = []
+
+    def attach(runner: Runner) -> None:
+        links.append(Links(runner, dial=False))
+        runner.attach(links[-1])
+        if len(links) == 2:
+            runner.host.at_begin(lambda: join(links[0], links[1], encode=encode))
+
+    return attach
 
 
 def test_started_is_the_first_event_and_carries_epoch_and_seed() -> None:
@@ -62,8 +78,6 @@ def test_halt_without_a_stop_asked_is_an_error_that_names_the_reason() -> None:
     puppet = Puppet(name="qmgr")
     host = Host(SILENT)
     puppet.runner = host.add(puppet, "qmgr", 1, 7)
-    from smx.live.timers import Timers
-
     puppet.runner.attach(Timers(puppet.runner))
     host.start()
     puppet.order(Halt("sync failed"))
@@ -76,12 +90,9 @@ def test_a_component_that_does_not_halt_is_given_up_after_the_grace() -> None:
         def step(self, event: AnyEvent, now: int) -> list[AnyEffect]:
             return [Note("ready", (1,))] if isinstance(event, Started) else []
 
-    import smx.live.host as module
-
     host = Host(SILENT)
     host.add(Deaf(), "deaf", 1, 7)
     host.start()
-    assert module.GIVE_UP_S <= 1.0
     with pytest.raises(StopTimedOutError, match="deaf"):
         host.stop(grace_us=1)
 
@@ -107,17 +118,15 @@ def test_components_of_one_host_stop_in_the_reverse_order_of_their_start_and_see
     order: list[str] = []
 
     def follow(name: str) -> Puppet:
-        return Puppet(lambda event: order.append(name) or [] if isinstance(event, StopRequested) else [], name)  # type: ignore[func-returns-value]
+        def react(event: AnyEvent) -> list[AnyEffect]:
+            if isinstance(event, StopRequested):
+                order.append(name)
+            return []
+
+        return Puppet(react, name)
 
     first, second = follow("qmgr"), follow("smtpc.0")
-    links: list[Links] = []
-
-    def attach(runner: object) -> None:
-        links.append(Links(runner, dial=False))  # type: ignore[arg-type]
-        runner.attach(links[-1])  # type: ignore[attr-defined]
-        if len(links) == 2:
-            runner.host.at_begin(lambda: join(links[0], links[1]))  # type: ignore[attr-defined]
-
+    attach = joining(encode=False)
     with hosted((first, attach), (second, attach)):
         assert first.wait(Linked) == [Linked("smtpc.0", 1001)]
         assert second.wait(Linked) == [Linked("qmgr", 1000)]
@@ -141,14 +150,7 @@ def test_local_links_are_fifo_and_a_component_is_never_entered_while_it_steps(en
             return effects
 
     a, b = Echo(name="a"), Echo(name="b")
-    links: list[Links] = []
-
-    def attach(runner: object) -> None:
-        links.append(Links(runner, dial=False))  # type: ignore[arg-type]
-        runner.attach(links[-1])  # type: ignore[attr-defined]
-        if len(links) == 2:
-            runner.host.at_begin(lambda: join(links[0], links[1], encode=encode))  # type: ignore[attr-defined]
-
+    attach = joining(encode=encode)
     with hosted((a, attach), (b, attach)):
         a.wait(Linked)
         a.order(Tell("b", Secure(1)), Tell("b", Secure(2)))
@@ -162,9 +164,7 @@ def test_local_links_are_fifo_and_a_component_is_never_entered_while_it_steps(en
 @pytest.mark.feature("SX31")
 def test_no_module_of_the_loop_calls_what_blocks() -> None:
     """The asynchronous runtime never waits: no sleep, no blocking file sync outside the worker jobs, no synchronous name lookup."""
-    import smx.live as package
-
-    folder = os.path.dirname(package.__file__)
+    folder = os.path.dirname(smx.live.__file__)
     for name in ("host", "runner", "network", "connection", "links", "timers", "eventlog"):
         with open(f"{folder}/{name}.py", encoding="utf-8") as file:
             text = file.read()

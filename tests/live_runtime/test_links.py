@@ -2,12 +2,10 @@
 
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from smx.config.schema_mcp import LogSettings
 from smx.effects import Note, Tell
 from smx.events import Linked, Told, Unlinked
 from smx.live.admin_link import AdminLink, AdminUnreachableError
@@ -19,7 +17,7 @@ from smx.live.runner import Runner
 from smx.live.wire import Reader, Writer
 from smx.messages import AnyMessage, Granted, QueueList, QueueListed, Secure, StatusAsked, Submitted
 from smx.messages import Filter as QueueFilter
-from tests.live_runtime.puppet import Puppet, hosted, wait_until
+from tests.live_runtime.puppet import SILENT, Puppet, hosted, wait_until
 
 
 @pytest.fixture
@@ -212,6 +210,8 @@ def test_frames_in_flight_are_read_by_hand() -> None:
 
 
 def test_two_hosts_cannot_listen_on_one_socket(spool: str) -> None:
-    make: Callable[[], Runner] = lambda: Host(LogSettings(file="/dev/null")).add(Puppet(name="qmgr"), "qmgr", 1, 1, spool)  # noqa: E731
+    host = Host(SILENT)
+    second = host.add(Puppet(name="qmgr"), "qmgr", 1, 1, spool)
     with hosted((Puppet(name="qmgr"), links), spool=spool), pytest.raises(OSError, match="in use"):
-        attach_links(make())
+        attach_links(second)
+    host.discard()

@@ -195,20 +195,29 @@ def test_after_close_no_event_of_the_connection_arrives_and_orders_for_it_are_ig
 
 def test_close_flushes_and_abort_does_not_wait() -> None:
     big = b"y" * 4_000_000
-    with serving(lambda event: [Transmit(event.connection, big), Close(event.connection)] if isinstance(event, Accepted) else []) as served:
-        with served.dial() as client:
-            assert client.makefile("rb").read() == big
-    with serving(lambda event: [Close(event.connection, abort=True)] if isinstance(event, Accepted) else []) as served, served.dial() as client:
-        with pytest.raises((ConnectionError, AssertionError)):
-            assert client.recv(1)
+    with (
+        serving(lambda event: [Transmit(event.connection, big), Close(event.connection)] if isinstance(event, Accepted) else []) as served,
+        served.dial() as client,
+    ):
+        assert client.makefile("rb").read() == big
+    with (
+        serving(lambda event: [Close(event.connection, abort=True)] if isinstance(event, Accepted) else []) as served,
+        served.dial() as client,
+        pytest.raises((ConnectionError, AssertionError)),
+    ):
+        assert client.recv(1)
 
 
 def test_a_peer_that_never_reads_is_cut_off_some_time_after_close(monkeypatch: pytest.MonkeyPatch) -> None:
     """I16: nobody holds a descriptor for ever by not reading."""
     monkeypatch.setattr("smx.live.connection.LINGER_S", 0.05)
     big = b"y" * 20_000_000
-    with serving(lambda event: [Transmit(event.connection, big), Close(event.connection)] if isinstance(event, Accepted) else []) as served, served.dial() as client:
+    with (
+        serving(lambda event: [Transmit(event.connection, big), Close(event.connection)] if isinstance(event, Accepted) else []) as served,
+        served.dial() as client,
+    ):
         served.accepted()
+        served.puppet.order()  # the step with Transmit and Close is over
         (network,) = served.puppet.runner.devices(Network)
         wait_until(lambda: network.unsent() == 0)
         with pytest.raises((ConnectionError, AssertionError)):
@@ -258,7 +267,7 @@ def test_connect_gives_connected_and_octets_both_ways() -> None:
     listener = socket.create_server(SERVER)
     puppet, attach = connecting()
     with listener, hosted((puppet, attach)):
-        puppet.order(Connect(-1, *listener.getsockname(), source="127.0.0.2"))
+        puppet.order(Connect(-1, "127.0.0.1", listener.getsockname()[1], source="127.0.0.2"))
         (event,) = puppet.wait(Connected)
         assert event == Connected(-1, "127.0.0.2")
         peer, _ = listener.accept()
@@ -322,7 +331,12 @@ def test_starttls_secures_both_sides_and_octets_flow(authority: trustme.CA, tmp_
             assert (started.error, started.version) == ("", "TLSv1.3")
             assert started.cipher
             message = b"noop" * 50_000
-            sender = threading.Thread(target=lambda: [secured.sendall(message[at : at + segment * 1000]) for at in range(0, len(message), segment * 1000)])
+
+            def send_in_pieces() -> None:
+                for at in range(0, len(message), segment * 1000):
+                    secured.sendall(message[at : at + segment * 1000])
+
+            sender = threading.Thread(target=send_in_pieces)
             sender.start()
             got = b""
             while len(got) < len(message):

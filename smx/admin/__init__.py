@@ -1,0 +1,1 @@
+"""Tools for operators: the queue, limits and status of a running smx, over the link to QMGR."""

@@ -1,0 +1,171 @@
+"""Event log: the notes of the components as lines, one JSON object each (or logfmt, or text for people), for all components of a process.
+
+Strategies  Lines are collected and written once a loop turn, with one write(2) to a file opened with O_APPEND, so that processes can share it.
+            Which notes are written is decided by a table made at start (SX68): a note below the level of its module costs one look-up.
+Failures    A log that cannot be written loses lines, never mail: they are counted, and the count is written when writing works again.
+"""
+
+import os
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from smx.config.schema_mcp import LogSettings
+from smx.effects import Note
+from smx.ids import id_text
+from smx.live.clock import Clock
+from smx.notes import NOTES, Level, NoteKind, text
+from smx.units import KIB, SECOND
+
+LEVELS: Final = {"error": Level.ERROR, "warning": 3, "info": Level.MAIL, "debug": Level.DEBUG}
+MODE: Final = 0o640
+STDERR: Final = 2
+TURN_OCTETS_MAX: Final = 256 * KIB  # written at once when more has been collected within one turn
+
+Columns = tuple[tuple[str, bool], ...]  # name in the line, whether the value is an id
+Line = Callable[[str, str, dict[str, int | str]], bytes]  # time, process, fields -> the line
+_encode_json = msgspec.json.Encoder().encode
+
+
+def level_of(settings: LogSettings, process: str) -> int:
+    """The highest level that is written for this process: that of its longest name in `levels`, or `level`."""
+    found, length = settings.level, 0
+    for module, level in settings.levels:
+        if len(module) >= length and (process == module or process.startswith(module + ".")):
+            found, length = level, len(module)
+    return LEVELS[found]
+
+
+def _columns(kind: NoteKind) -> Columns:
+    """Names of a note's values in its line: `of_` stands before those that say something about another process than the writer."""
+    pairs = [field.partition(":") for field in kind.fields]
+    return tuple((f"of_{name}" if name in _ORIGIN else name, unit == "id") for name, _, unit in pairs)
+
+
+class EventLog:
+    """The log of one process. `writer` makes the function that takes a component's notes."""
+
+    def __init__(self, settings: LogSettings, clock: Clock, loop: AbstractEventLoop) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._loop = loop
+        self._line: Line = FORMATS[settings.format]
+        self._pid = os.getpid()
+        self._lines: list[bytes] = []
+        self._octets = 0
+        self._lost = 0
+        self._second = -1
+        self._second_text = ""
+        self._observers: list[Callable[[str, Note], None]] = []
+        self._file = _open(settings.file)
+
+    def observe(self, observer: Callable[[str, Note], None]) -> None:
+        """Call `observer(process, note)` for every note of any level, on the loop's thread: tests, metrics, the console."""
+        self._observers.append(observer)
+
+    def writer(self, process: str, epoch: int) -> Callable[[Note], None]:
+        """The function that writes notes of `process`."""
+        level = level_of(self._settings, process)
+        written = {name: _columns(kind) if kind.level <= level else None for name, kind in NOTES.items()}
+        origin: dict[str, int | str] = {"process": process, "pid": self._pid, "epoch": epoch}
+        observers = self._observers
+
+        def write(note: Note) -> None:
+            for observer in observers:
+                observer(process, note)
+            columns = written[note.name]  # a KeyError: the note is not in the table of smx.notes
+            if columns is not None:
+                self._add(columns, note, process, origin)
+
+        return write
+
+    def _add(self, columns: Columns, note: Note, process: str, origin: dict[str, int | str]) -> None:
+        line = origin | {"note": note.name}
+        for (name, is_id), value in zip(columns, note.values, strict=True):
+            if is_id:
+                line[name] = id_text(int(value))
+            else:
+                line[name] = text(value) if isinstance(value, bytes) else value
+        octets = self._line(self._time(), process, line)
+        if not self._lines:
+            self._loop.call_soon(self.flush)
+        self._lines.append(octets)
+        self._octets += len(octets)
+        if self._octets > TURN_OCTETS_MAX:
+            self.flush()
+
+    def _time(self) -> str:
+        """Wall time in ISO format, UTC. The text of a second is made once."""
+        second, microsecond = divmod(self._clock.now() + self._clock.wall_offset, SECOND)
+        if second != self._second:
+            self._second = second
+            self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._second_text}.{microsecond:06d}Z"
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        lines, self._lines, self._octets = self._lines, [], 0
+        if not lines:
+            return
+        if self._lost:
+            lines.insert(0, self._line(self._time(), "log", {"note": "trouble", "what": "log", "text": f"{self._lost} lines lost"}))
+        try:
+            _write_all(self._file, b"".join(lines))
+        except OSError:
+            self._lost += len(lines)
+            return
+        self._lost = 0
+
+    def reopen(self) -> None:
+        """Open the file anew, after it was renamed (SIGHUP)."""
+        self.flush()
+        earlier = self._file
+        self._file = _open(self._settings.file)
+        if earlier != STDERR:
+            os.close(earlier)
+
+    def close(self) -> None:
+        self.flush()
+        if self._file != STDERR:
+            os.close(self._file)
+
+
+def _open(path: str) -> int:
+    if path == "-":
+        return STDERR
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, MODE)
+
+
+def _write_all(file: int, octets: bytes) -> None:
+    view = memoryview(octets)
+    while view:
+        view = view[os.write(file, view) :]
+
+
+def _json_line(time: str, process: str, fields: dict[str, int | str]) -> bytes:
+    return _encode_json({"time": time, **fields}) + b"\n"
+
+
+def _logfmt_line(time: str, process: str, fields: dict[str, int | str]) -> bytes:
+    return " ".join([f"time={time}", *(f"{name}={_quoted(value)}" for name, value in fields.items())]).encode() + b"\n"
+
+
+def _quoted(value: int | str) -> str:
+    """A logfmt value: in quotes when it has anything but plain characters."""
+    if isinstance(value, int) or (value.isprintable() and value and not set(value) & set(' "=\\')):
+        return str(value)
+    return msgspec.json.encode(value).decode()
+
+
+def _console_line(time: str, process: str, fields: dict[str, int | str]) -> bytes:
+    """For people: `14:03:07.123 qmgr       closed       transaction=...`."""
+    rest = " ".join(f"{name}={_quoted(value)}" for name, value in fields.items() if name not in _CONSOLE_LEFT_OUT)
+    return f"{time[11:23]} {process:<12} {fields['note']:<11} {rest}\n".encode()
+
+
+_ORIGIN: Final = ("time", "process", "pid", "epoch", "note")
+_CONSOLE_LEFT_OUT: Final = frozenset(_ORIGIN)
+FORMATS: Final[dict[str, Line]] = {"json": _json_line, "logfmt": _logfmt_line, "console": _console_line}
