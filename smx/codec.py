@@ -107,6 +107,11 @@ def announces(octets: bytes | memoryview, offset: int, scope: int, room: int) ->
     return bool(magic == MAGIC and version == VERSION and found_scope == scope and 1 <= length <= room - HEADER_OCTETS)
 
 
+def announced_octets(octets: bytes | memoryview, offset: int) -> int:
+    """How many octets the header at `octets[offset]` says its record has in all."""
+    return HEADER_OCTETS + int(_HEAD.unpack_from(octets, offset)[3])
+
+
 def resynchronise(octets: bytes | memoryview, offset: int, scope: int) -> int | None:
     """The offset of the next valid record of this scope after damage at `offset`, or None (A2)."""
     data = bytes(octets)

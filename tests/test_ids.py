@@ -1,7 +1,7 @@
 """Ids: unique, ordered, and the same in text and number (A11, I8, SX29)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smx import ids
@@ -13,6 +13,7 @@ numbers = st.integers(0, (1 << 63) - 1)
 
 
 @given(numbers)
+@settings(deadline=None)
 def test_text_and_number_are_inverse(number: int) -> None:
     text = ids.id_text(number)
     assert len(text) == ids.TEXT_OCTETS
@@ -20,11 +21,13 @@ def test_text_and_number_are_inverse(number: int) -> None:
 
 
 @given(numbers, numbers)
+@settings(deadline=None)
 def test_texts_sort_like_numbers(a: int, b: int) -> None:
     assert (a < b) == (ids.id_text(a) < ids.id_text(b))
 
 
 @given(st.text(max_size=14))
+@settings(deadline=None)
 def test_a_text_that_is_no_id_is_refused(text: str) -> None:
     try:
         number = ids.id_number(text)
@@ -40,6 +43,7 @@ def test_these_are_no_ids(text: str) -> None:
 
 
 @given(epochs, blocks, sequences, epochs, blocks, sequences)
+@settings(deadline=None)
 def test_transactions_of_different_places_differ_and_later_epochs_are_greater(e: int, b: int, s: int, f: int, c: int, t: int) -> None:
     one, other = ids.transaction_id(e, b, s), ids.transaction_id(f, c, t)
     assert (one == other) == ((e, b, s) == (f, c, t))
@@ -50,6 +54,7 @@ def test_transactions_of_different_places_differ_and_later_epochs_are_greater(e:
 
 @pytest.mark.feature("SX29")
 @given(epochs, st.integers(0, ids.SESSION_MAX), st.integers(0, ids.SEGMENT_MAX))
+@settings(deadline=None)
 def test_sessions_and_segments_fit_and_name_their_epoch(epoch: int, session: int, segment: int) -> None:
     assert 0 < ids.session_id(epoch, session) < 1 << 63
     assert ids.epoch_of_segment(ids.segment_id(epoch, segment)) == epoch
@@ -57,6 +62,7 @@ def test_sessions_and_segments_fit_and_name_their_epoch(epoch: int, session: int
 
 @pytest.mark.feature("SX29")
 @given(st.lists(st.integers(0, ids.EPOCH_MAX - 100), min_size=1, max_size=50))
+@settings(deadline=None)
 def test_epochs_only_grow_whatever_the_clock_says(clock: list[int]) -> None:
     """F26: the wall clock may jump either way between launches."""
     last, given_out = 0, []

@@ -19,6 +19,7 @@ import msgspec
 
 from smx import effects, events
 from smx.cdb import format as cdb_format
+from smx.cdb.segment import BEGIN, Entry, Segment
 from smx.effects import AnyEffect
 from smx.events import AnyEvent
 from smx.ids import segment_id
@@ -29,7 +30,6 @@ from smx.units import MIB
 STORE: Final = "cdb"
 HELD_OCTETS_MAX: Final = 16 * MIB  # content that waits for its segment to open
 LARGE_SEGMENTS_MAX: Final = 512  # large messages at a time: each needs a descriptor
-_BEGIN: Final = cdb_format.SEGMENT_HEADER_OCTETS
 _NOTHING: Final = ContentFacts()
 
 
@@ -44,43 +44,6 @@ class Progress(msgspec.Struct, frozen=True, gc=False, array_like=True):
 _NO_PROGRESS: Final = Progress()
 
 
-class _Segment:
-    """A segment of ours, until QMGR was told that it is sealed."""
-
-    __slots__ = ("cover", "dead", "dirty", "end", "held", "named", "number", "octets", "opened", "retired", "sealed", "unanswered", "unsynced")
-
-    def __init__(self, number: int, octets: int) -> None:
-        self.number = number
-        self.octets = octets  # preallocated
-        self.end = _BEGIN  # where the next content goes
-        self.opened = False
-        self.named = False
-        self.dirty = False  # appended to since the last Sync was issued
-        self.retired = False
-        self.sealed = False
-        self.dead = False  # could not be opened, or was removed
-        self.unanswered = 0  # transactions in it whose client has no answer yet
-        self.cover = 0  # the last Sync issued that covers it
-        self.held: list[tuple[int, bytes]] = []  # what to append once it is open
-        self.unsynced: dict[int, tuple[int, int]] = {}  # transaction -> its extent, until a Sync covered it
-
-
-class _Entry:
-    """A transaction whose content is, or is coming, in a segment."""
-
-    __slots__ = ("checksum", "complete", "cover", "failed", "large", "octets", "segment", "wanted")
-
-    def __init__(self, segment: _Segment, *, large: bool) -> None:
-        self.segment = segment
-        self.large = large
-        self.octets = 0
-        self.checksum = 0
-        self.complete = not large
-        self.cover = 0  # number of the Sync that makes it durable; 0: its octets still wait for the segment
-        self.wanted = False
-        self.failed = False
-
-
 class ContentWriter:
     """One process's writer. Methods append their effects to `out`; see the module for the order of calls."""
 
@@ -89,17 +52,17 @@ class ContentWriter:
         self._segment_octets = segment_octets
         self._held_octets_max = held_octets_max
         self._counter = 0
-        self._segments: dict[int, _Segment] = {}
-        self._entries: dict[int, _Entry] = {}
-        self._wanted: dict[int, _Entry] = {}
-        self._current: _Segment | None = None
-        self._spare: _Segment | None = None
+        self._segments: dict[int, Segment] = {}
+        self._entries: dict[int, Entry] = {}
+        self._wanted: dict[int, Entry] = {}
+        self._current: Segment | None = None
+        self._spare: Segment | None = None
         self._large = 0
         self._issued = 0  # Syncs issued
         self._done = 0  # Syncs completed
         self._directory_issued = 0
         self._directory_done = 0
-        self._unnamed: list[tuple[int, _Segment]] = []  # (the directory sync that names it, segment)
+        self._unnamed: list[tuple[int, Segment]] = []  # (the directory sync that names it, segment)
         self._doomed: list[int] = []
         self._told: list[int] = []
         self.held_octets = 0
@@ -155,7 +118,7 @@ class ContentWriter:
         """Begin a large message in a segment of its own. False: too many at once, answer 452."""
         if self._large >= LARGE_SEGMENTS_MAX:
             return False
-        overhead = _BEGIN + cdb_format.HEADER_OCTETS
+        overhead = BEGIN + cdb_format.HEADER_OCTETS
         segment = self._open(out, max(self._segment_octets, octets_expected + overhead))
         segment.end = overhead
         self._enter(transaction, segment, large=True)
@@ -174,7 +137,7 @@ class ContentWriter:
         entry.octets += len(data)
         start = segment.end
         segment.end += len(data)
-        segment.unsynced[transaction] = (_BEGIN, segment.end)
+        segment.unsynced[transaction] = (BEGIN, segment.end)
         self._append(out, segment, start, data)
         return True
 
@@ -186,9 +149,9 @@ class ContentWriter:
         if entry.failed:
             return None
         segment = entry.segment
-        content = _content(segment.number, _BEGIN + cdb_format.HEADER_OCTETS, entry.octets, entry.checksum, facts)
-        segment.unsynced[transaction] = (_BEGIN, segment.end)
-        self._append(out, segment, _BEGIN, cdb_format.content_header(transaction, content))
+        content = _content(segment.number, BEGIN + cdb_format.HEADER_OCTETS, entry.octets, entry.checksum, facts)
+        segment.unsynced[transaction] = (BEGIN, segment.end)
+        self._append(out, segment, BEGIN, cdb_format.content_header(transaction, content))
         entry.complete = True
         if segment.opened:
             entry.cover = self._issued + 1
@@ -216,7 +179,7 @@ class ContentWriter:
     def roll(self, out: list[AnyEffect]) -> tuple[int, ...]:
         """Retire the current segment if it holds anything, so that its space can come back. Returns segments to tell Sealed for."""
         current = self._current
-        if current is not None and current.end > _BEGIN and self._spare is not None:
+        if current is not None and current.end > BEGIN and self._spare is not None:
             self._turn(out)
         return self._take_told()
 
@@ -310,21 +273,21 @@ class ContentWriter:
 
     # --- within ------------------------------------------------------------------------------------------------------
 
-    def _open(self, out: list[AnyEffect], octets: int) -> _Segment:
-        segment = _Segment(segment_id(self._epoch, self._counter), octets)
+    def _open(self, out: list[AnyEffect], octets: int) -> Segment:
+        segment = Segment(segment_id(self._epoch, self._counter), octets)
         self._counter += 1
         self._segments[segment.number] = segment
         out.append(effects.OpenSegment(STORE, segment.number, octets))
         return segment
 
-    def _place(self, out: list[AnyEffect], octets: int) -> _Segment | None:
+    def _place(self, out: list[AnyEffect], octets: int) -> Segment | None:
         """The segment in which `octets` have room, or None."""
         current = self._current
         assert current is not None or self._spare is not None or self._counter, "start() comes first"
-        if octets + _BEGIN > self._segment_octets:
+        if octets + BEGIN > self._segment_octets:
             if self.held_octets + octets > self._held_octets_max:
                 return None
-            segment = self._open(out, octets + _BEGIN)
+            segment = self._open(out, octets + BEGIN)
             segment.retired = True
             return segment
         if current is None or current.end + octets > current.octets:
@@ -336,7 +299,7 @@ class ContentWriter:
             return None
         return current
 
-    def _turn(self, out: list[AnyEffect]) -> _Segment:
+    def _turn(self, out: list[AnyEffect]) -> Segment:
         """Retire the current segment; the spare takes its place and a new spare is opened."""
         spare = self._spare
         assert spare is not None
@@ -348,13 +311,13 @@ class ContentWriter:
             self._settle(out, retiring)
         return spare
 
-    def _enter(self, transaction: int, segment: _Segment, *, large: bool) -> _Entry:
+    def _enter(self, transaction: int, segment: Segment, *, large: bool) -> Entry:
         assert transaction not in self._entries, "a transaction has one content"
-        entry = self._entries[transaction] = _Entry(segment, large=large)
+        entry = self._entries[transaction] = Entry(segment, large=large)
         segment.unanswered += 1
         return entry
 
-    def _append(self, out: list[AnyEffect], segment: _Segment, offset: int, data: bytes) -> None:
+    def _append(self, out: list[AnyEffect], segment: Segment, offset: int, data: bytes) -> None:
         if segment.opened:
             segment.dirty = True
             out.append(effects.Append(STORE, segment.number, offset, data))
@@ -381,7 +344,7 @@ class ContentWriter:
                 dirty.append(segment.number)
         out.append(effects.Sync(STORE, tuple(dirty), self._issued))
 
-    def _durable(self, entry: _Entry) -> bool:
+    def _durable(self, entry: Entry) -> bool:
         """A1: octets and name are on disk."""
         return 0 < entry.cover <= self._done and entry.segment.named
 
@@ -401,7 +364,7 @@ class ContentWriter:
         self._told.clear()
         return told
 
-    def _settle(self, out: list[AnyEffect], segment: _Segment) -> None:
+    def _settle(self, out: list[AnyEffect], segment: Segment) -> None:
         """Close a retired segment's file once nothing in it waits for a sync; tell of it once all in it are answered."""
         if not segment.retired or not segment.opened or segment.dead:
             return
@@ -415,7 +378,7 @@ class ContentWriter:
             del self._segments[segment.number]
             self._told.append(segment.number)
 
-    def _forget(self, transaction: int, entry: _Entry) -> None:
+    def _forget(self, transaction: int, entry: Entry) -> None:
         del self._entries[transaction]
         self._wanted.pop(transaction, None)
         entry.segment.unsynced.pop(transaction, None)
@@ -423,7 +386,7 @@ class ContentWriter:
         if entry.large:
             self._large -= 1
 
-    def _discard(self, out: list[AnyEffect], segment: _Segment) -> None:
+    def _discard(self, out: list[AnyEffect], segment: Segment) -> None:
         """Remove a segment of our own that nobody was told of."""
         segment.dead = True
         del self._segments[segment.number]
@@ -433,7 +396,7 @@ class ContentWriter:
         elif segment.opened:  # else when SegmentOpened arrives
             out.append(effects.Remove(STORE, segment.number))
 
-    def _bury(self, segment: _Segment, failed: list[int]) -> None:
+    def _bury(self, segment: Segment, failed: list[int]) -> None:
         """A segment that will never be usable: all in it fails for lack of space."""
         segment.dead = True
         del self._segments[segment.number]
@@ -446,7 +409,7 @@ class ContentWriter:
             if entry.segment is segment:
                 self._fail(transaction, failed)
 
-    def _release_held(self, segment: _Segment) -> None:
+    def _release_held(self, segment: Segment) -> None:
         self.held_octets -= sum(len(data) for _, data in segment.held)
         segment.held.clear()
 

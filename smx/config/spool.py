@@ -29,7 +29,7 @@ class Part(Struct, frozen=True):
 
 LAYOUT: Final = (
     Part("", "", 0o700, 0o711, "everything"),
-    Part("cdb", "", 0o700, 0o3770, "content: written by smtps and qmgr, read by smtpc and lda"),
+    Part("cdb", "qmgr", 0o700, 0o3770, "content: written by smtps and qmgr, read by smtpc; qmgr removes it, so it owns the sticky directory"),
     Part("ibdb", "qmgr", 0o700, 0o700, "envelopes of new mail"),
     Part("defedb", "qmgr", 0o700, 0o700, "envelopes of deferred mail"),
     Part("run", "", 0o700, 0o3770, "sockets"),

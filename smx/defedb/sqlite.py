@@ -88,7 +88,7 @@ class SqliteDefedb:
             self._connection = apsw.Connection(path, vfs=vfs or None)
         except apsw.Error as error:
             raise DefedbError(f"{path} cannot be opened: {error}") from error
-        self._execute = self._connection.cursor().execute
+        self._execute: Callable[..., Any] = self._connection.cursor().execute
         try:
             self._prepare(sync_directory or (lambda: _sync_directory(os.path.dirname(path) or ".")), max_pages)
         except apsw.Error as error:
