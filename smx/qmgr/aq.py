@@ -55,22 +55,27 @@ class Destination:
         self.cursor = 0  # stamp up to which its overflow is planned (see dispatch.py)
         self.finished = 0  # recipients finished since `measured_at`
         self.measured_at = 0
-        self.rate = 0.0  # recipients a second
+        self.rate = 0.0  # recipients a second that it takes when there are enough; 0: not known
 
     @property
     def idle(self) -> bool:
         return not self.jobs and self.window.in_flight == 0
 
     def measure(self, recipients: int, now: int) -> None:
-        """Recipients were finished: keep the rate, averaged over some seconds."""
-        self.finished += recipients
-        elapsed = now - self.measured_at
-        if not self.measured_at:
-            self.measured_at = now
-        elif elapsed >= SECOND:
-            self.rate = (self.rate + self.finished * SECOND / elapsed) / 2
+        """Recipients were finished: keep the rate, averaged over some seconds. Only while more are in line: else it says what came, not what it can take."""
+        if not self.jobs:
+            self.measured_at = 0
+        elif not self.measured_at:
             self.finished = 0
             self.measured_at = now
+        else:
+            self.finished += recipients
+            elapsed = now - self.measured_at
+            if elapsed >= SECOND:
+                rate = self.finished * SECOND / elapsed
+                self.rate = (self.rate + rate) / 2 if self.rate else rate
+                self.finished = 0
+                self.measured_at = now
 
 
 class ActiveQueue:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from smx.qmgr.hub import Hub
 
 STORE_AGAIN_US: Final = 10 * SECOND  # after a full disk
+BATCHES_WAITING_MAX: Final = 2  # of rows that come from DEFEDB and go back there
 LOOK_US: Final = SECOND  # between two looks at what waits in memory because of it
 EVER: Final = 1 << 62  # a stamp behind all stamps
 
@@ -74,6 +75,11 @@ class Deferral:
         return bool(self._pending or self._deletions or self._batch)
 
     @property
+    def behind(self) -> bool:
+        """As much waits to be written as memory should hold: let no more rows come in that may have to go out again (I16)."""
+        return len(self._pending) >= BATCHES_WAITING_MAX * self._hub.settings.spill_batch and not self._again_at
+
+    @property
     def blocked_until(self) -> int:
         """now until which nothing can be done about a full disk; 0: it is not."""
         return min(self._again_at, self._look_at) if self._again_at else self._deletions_again_at
@@ -91,9 +97,9 @@ class Deferral:
         hub.aq.leave(entry)
         if not entry.deferred and hub.admission.spilled(1, hub.now):
             hub.gate.assess()
-        self.spilling += 1
         change = self._put(entry, self.row_of(entry, next_try, ROW_DEFERRED))
-        change.spilled = True
+        change.spilled = not entry.deferred
+        self.spilling += change.spilled
 
     def delete(self, entry: Entry) -> None:
         """Its final verdict is durable: the row goes, then the recipient."""

@@ -12,7 +12,8 @@
 
 Recipients of one transaction and one domain are put in line together, so that one delivery can carry them (SX19).
 When the overflow of a destination may try again follows from how fast the destination takes mail: each recipient that is sent away
-gets the next free place in its time table, so that it is sent away once or twice, not again and again.
+gets the next free place in its time table, so that it is sent away once or twice, not again and again. The table is made for twice the
+measured rate, and is not long: a destination that became faster than it was shall not stand idle while its mail waits.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 DUE_ROWS_MAX: Final = 256  # that one step takes from EDBC
 OVERFLOW_WAIT_MIN_US: Final = SECOND
+OVERFLOW_WAIT_MAX_US: Final = 10 * MINUTE
+OVERFLOW_HOPE: Final = 2  # the table is made for so many times the rate
+OVERFLOW_RATE: Final = 1_000.0  # recipients a second, while the rate is not known
 PROBE_CROWD_US: Final = MINUTE  # rows of a dead destination come back within this time behind its probe
 
 
@@ -92,7 +96,7 @@ class Dispatch:
         hub = self._hub
         stamp = hub.stamp
         for _ in range(DUE_ROWS_MAX):
-            if hub.aq.room(deferred=True) <= 0:
+            if hub.aq.room(deferred=True) <= 0 or hub.deferral.behind:
                 return False
             row = hub.edbc.take(stamp)
             if row is None:
@@ -188,9 +192,9 @@ class Dispatch:
         stamp = hub.stamp
         if destination.window.dead_until > hub.now:
             return destination.window.dead_until + hub.wall_offset + int(PROBE_CROWD_US * spread(hub.seed, b"probe", transaction, index))
-        interval = int(SECOND / max(destination.rate, 1.0))
+        interval = int(SECOND / (max(destination.rate, 1.0) * OVERFLOW_HOPE if destination.rate else OVERFLOW_RATE))
         soonest = stamp + max(OVERFLOW_WAIT_MIN_US, destination.count * interval // 2)
-        latest = stamp + hub.retry.max_us
+        latest = stamp + min(OVERFLOW_WAIT_MAX_US, hub.retry.max_us)
         destination.cursor = min(max(destination.cursor, soonest) + interval, latest)
         return destination.cursor
 

@@ -24,16 +24,13 @@ from typing import Final
 import msgspec
 
 from smx.ids import id_text
-from smx.limits import CONTENT_CHUNK_OCTETS, HEADER_OCTETS_MAX
+from smx.limits import DSN_FULL_OCTETS_MAX, DSN_UNASKED_OCTETS_MAX, HEADER_OCTETS_MAX
 from smx.messages import Content, Ret
 from smx.qmgr.dsn_text import LINE_OCTETS_MAX, address_line, field, from_unitext, from_xtext, printable, to_unitext, wrapped
 from smx.smtp.data import Census
 from smx.smtp.facts import ContentFacts
 from smx.smtp.trace import rfc5322_date
-from smx.units import KIB
 
-FULL_OCTETS_MAX: Final = CONTENT_CHUNK_OCTETS  # returned whole when the sender asked for it (RFC 3461 6.2: a length of our choice)
-UNASKED_OCTETS_MAX: Final = 64 * KIB  # returned whole when the sender said nothing
 BASE64_LINE_OCTETS: Final = 76  # RFC 2045 6.8
 
 
@@ -127,7 +124,7 @@ def quoted_octets(kind: int, ret: int, content: Content) -> int:
 
 def _wants_all(kind: int, ret: int, content: Content) -> bool:
     """Only failures return the whole message (RFC 3461 6.2)."""
-    largest = {Ret.FULL: FULL_OCTETS_MAX, Ret.NONE: UNASKED_OCTETS_MAX}.get(Ret(ret), 0)
+    largest = {Ret.FULL: DSN_FULL_OCTETS_MAX, Ret.NONE: DSN_UNASKED_OCTETS_MAX}.get(Ret(ret), 0)
     return kind == Kind.FAILED and content.octets <= largest
 
 

@@ -49,6 +49,7 @@ class Entry(Struct):
     verdict: Verdict | None = None
     record: VerdictRecord | None = None  # the latest one appended in this life
     job: "Job | None" = None  # of AQ, while QUEUED
+    aside: str = ""  # why it is quarantined, once that was appended
 
     @property
     def key(self) -> tuple[int, int]:
@@ -153,16 +154,22 @@ class Transaction:
 
 
 def state_of(entry: Entry) -> RecipientState | None:
-    """A recipient's state for an opening; None: simply queued for its first attempt."""
+    """A recipient's state for an opening; None: simply queued for its first attempt.
+
+    MOVED is said only of a row that is on disk for sure: a recipient that came from there. One whose row is on its way is still QUEUED.
+    """
     record = entry.record
+    index = entry.recipient.index
+    if entry.aside:
+        return RecipientState(index, Status.QUARANTINED, entry.attempt, text=entry.aside.encode(), stored=entry.row)
     if record is not None:
         return recorded_state(record, warned=entry.warned)
-    if entry.row:
-        return RecipientState(entry.recipient.index, Status.MOVED, entry.attempt, stored=True)
+    if entry.deferred:
+        return RecipientState(index, Status.MOVED, entry.attempt, stored=True)
     if entry.place == Place.FLIGHT:
-        return RecipientState(entry.recipient.index, Status.IN_FLIGHT, entry.attempt)
-    if entry.attempt:
-        return RecipientState(entry.recipient.index, Status.QUEUED, entry.attempt)
+        return RecipientState(index, Status.IN_FLIGHT, entry.attempt, stored=entry.row, warned=entry.warned)
+    if entry.attempt or entry.row or entry.warned:
+        return RecipientState(index, Status.QUEUED, entry.attempt, stored=entry.row, warned=entry.warned)
     return None
 
 

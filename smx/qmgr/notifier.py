@@ -227,6 +227,8 @@ class Notifier:
         opened = Opened(notice.dsn, envelope)
         if notice.quarantine:
             hub.ibdb.append(Notified(original, (), opened, tuple(indices)), None, notice.dsn)
+            for entry in notice.entries:
+                entry.aside = notice.quarantine
             hub.ibdb.append(Quarantined(original, tuple(indices), notice.quarantine), (self._recorded, (notice, transaction)))
         else:
             closing = tuple([_closing(entry) for entry in notice.entries])

@@ -34,6 +34,7 @@ from smx.qmgr.records import LOG_VERSION, Aside, Header, RecoveryBegun, Recovery
 from smx.qmgr.recovery_fold import Fold
 from smx.qmgr.recovery_judge import Judgement, OwedRow, RecoveredRecipient, RecoveredRow, RecoveredTransaction, Todo, judge
 from smx.qmgr.recovery_log import Damage, LogReader
+from smx.qmgr.recovery_scan import is_blank
 from smx.qmgr.recovery_table import ContentSeen
 
 __all__ = ["OwedRow", "RecoveredRecipient", "RecoveredRow", "RecoveredTransaction", "Recovery", "RecoveryResult", "Todo"]
@@ -226,7 +227,7 @@ class Recovery:
                     yield [effects.Halt(f"envelope log segment {segment:016x} cannot be read: {answer.reason}")], 0
                 assert isinstance(answer, events.Scanned)
                 offset += len(answer.data)
-                empty = empty and answer.data.count(0) == len(answer.data)
+                empty = empty and is_blank(answer.data)
                 reader.page(answer.data, last=answer.end)
                 if answer.end:
                     break

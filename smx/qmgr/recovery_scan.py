@@ -13,6 +13,12 @@ import msgspec
 from smx import codec
 
 GAP_OCTETS_MAX: Final = 64 * 1024  # of a gap's octets that are kept for people
+_ZEROS: Final = bytes(1024 * 1024)  # longer than a page
+
+
+def is_blank(octets: bytes) -> bool:
+    """Nothing but zeros, as in a preallocated tail: found out a hundred times faster than by looking for something else. At most 1 MiB at a time."""
+    return _ZEROS.startswith(octets)
 
 
 class Found(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -97,6 +103,8 @@ class SegmentScan:
             self._hint = -1
             if isinstance(found, codec.Record) and found.sequence == self._expected + 1:  # else it is the length that is damaged
                 return self._end_gap(at, found, items)
+        if is_blank(self._buffer):
+            return None
         candidate = self._buffer.find(codec.MAGIC, max(at, self._gap_at + 1 - self._base))
         while candidate >= 0:
             if len(self._buffer) - candidate < codec.HEADER_OCTETS or codec.announces(self._buffer, candidate, self.segment, self._room(candidate)):
@@ -136,9 +144,9 @@ class SegmentScan:
 
     def _lose(self, start: int, end: int) -> None:
         """Octets of the open gap."""
-        stripped = self._buffer[start:end].rstrip(b"\0")
-        if stripped:
-            self._gap_end = self._base + start + len(stripped)
+        lost = self._buffer[start:end]
+        if not is_blank(lost):
+            self._gap_end = self._base + start + len(lost.rstrip(b"\0"))
         if len(self._gap_data) < GAP_OCTETS_MAX:
             self._gap_data += self._buffer[start : min(end, start + GAP_OCTETS_MAX - len(self._gap_data))]
 

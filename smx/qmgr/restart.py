@@ -97,6 +97,10 @@ def _go_on(hub: "Hub", entry: Entry, found: RecoveredRecipient, reason: str) -> 
         case Todo.STORE if reason.startswith("content"):
             hub.settlement.tell_and_set_aside(entry, reason)
         case Todo.STORE:
+            if state.status == Status.DEFERRED:
+                entry.record = _record_of(entry, state)
+            else:
+                entry.aside = state.text.decode("utf-8", "backslashreplace") if state.status == Status.QUARANTINED else ""
             hub.deferral.store(entry, state.next_try, state=_ROW_STATE[Status(state.status)])
         case Todo.NOTIFY:
             _owe(hub, entry, state)
@@ -108,12 +112,18 @@ def _go_on(hub: "Hub", entry: Entry, found: RecoveredRecipient, reason: str) -> 
 
 
 def _owe(hub: "Hub", entry: Entry, state: RecipientState) -> None:
-    entry.record = VerdictRecord(
+    entry.record = _record_of(entry, state)
+    hub.settlement.owed_before(entry, state.owed)
+
+
+def _record_of(entry: Entry, state: RecipientState) -> VerdictRecord:
+    """The verdict that the log has, as if it had been appended in this life."""
+    return VerdictRecord(
         entry.transaction.id,
         state.index,
         state.attempt,
         state.outcome,
-        0,
+        state.next_try,
         state.code,
         state.enhanced,
         state.text,
@@ -121,7 +131,6 @@ def _owe(hub: "Hub", entry: Entry, state: RecipientState) -> None:
         state.stored,
         state.owed,
     )
-    hub.settlement.owed_before(entry, state.owed)
 
 
 def _adopt_owed(hub: "Hub", owed: OwedRow) -> None:

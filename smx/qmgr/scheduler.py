@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from smx.qmgr.hub import Hub
 
 KEEP_US: Final = SECOND  # a session is kept so long when nothing is in line for it: the next message may be on its way (SX21)
+RECIPIENTS_FRAME_MAX: Final = 1_000  # more may not fit in one message to SMTPC (limits.FRAME_PAYLOAD_OCTETS_MAX)
 DELIVERY_BITS: Final = 24  # deliveries are numbered within an epoch
 LOST: Final = Verdict(-1, Outcome.DEFERRED, 0, b"4.3.0", b"the delivery was interrupted")
 
@@ -131,7 +132,7 @@ class Scheduler:
 
     def _begin(self, destination: Destination, carrier: Carrier) -> None:
         hub = self._hub
-        route, entries = hub.aq.take(destination, hub.recipients_max)
+        route, entries = hub.aq.take(destination, min(hub.recipients_max, RECIPIENTS_FRAME_MAX))
         destination.window.began(hub.now)
         carrier.in_flight += 1
         self._number += 1

@@ -163,6 +163,7 @@ class Settlement:
             self._hub.notifier.add(entry, Kind.FAILED, Action.FAILED, to, quarantine=reason)
             return
         entry.place = Place.SETTLING
+        entry.aside = reason
         record = Quarantined(entry.transaction.id, (entry.recipient.index,), reason)
         self._hub.ibdb.append(record, (self._quarantined, entry), entry.key if entry.row else None)
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from smx.limits import DSN_FULL_OCTETS_MAX, DSN_UNASKED_OCTETS_MAX
 from smx.messages import Content, Ret
-from smx.qmgr.dsn import FULL_OCTETS_MAX, UNASKED_OCTETS_MAX, Action, Composed, Kind, Notification, Report, compose, quoted_octets
+from smx.qmgr.dsn import Action, Composed, Kind, Notification, Report, compose, quoted_octets
 from smx.qmgr.dsn_text import from_unitext, from_xtext, printable, to_unitext
 from smx.smtp.data import Census
 from smx.units import HOUR, SECOND
@@ -237,8 +238,8 @@ def test_a_message_that_cannot_be_read_is_not_attached_and_that_is_said() -> Non
 def test_how_much_is_read_is_bounded() -> None:
     huge = Content(1, 0, 1 << 30, 0, header_octets=500)
     assert quoted_octets(Kind.FAILED, Ret.FULL, huge) == 500
-    assert quoted_octets(Kind.FAILED, Ret.FULL, replace(huge, octets=FULL_OCTETS_MAX)) == FULL_OCTETS_MAX
-    assert quoted_octets(Kind.FAILED, Ret.NONE, replace(huge, octets=UNASKED_OCTETS_MAX + 1)) == 500
+    assert quoted_octets(Kind.FAILED, Ret.FULL, replace(huge, octets=DSN_FULL_OCTETS_MAX)) == DSN_FULL_OCTETS_MAX
+    assert quoted_octets(Kind.FAILED, Ret.NONE, replace(huge, octets=DSN_UNASKED_OCTETS_MAX + 1)) == 500
     assert quoted_octets(Kind.FAILED, Ret.NONE, replace(huge, octets=100, header_octets=200)) == 100
 
 
