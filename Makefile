@@ -1,21 +1,27 @@
-# smx: `make run` starts a live MTA in ./lab, `make test` passes the tests; both set up all they need.
-PYTHON  ?= python3
-VENV    := .venv
-BIN     := $(VENV)/bin
-STAMP   := $(VENV)/.installed
-WORKERS ?= auto
+# smx: `make run` starts a live MTA in ./lab, `make test` passes the tests; both set up all they need. `make help` lists what there is.
+PYTHON   ?= python3
+VENV     := .venv
+BIN      := $(VENV)/bin
+STAMP    := $(VENV)/.installed
+WORKERS  ?= auto
+CLIENTS  := tests/live/clients
+PROGRAMS := swaks git-email libmailtools-perl bsd-mailx
 
-.PHONY: run test lint format test-live campaign bench clean
+.PHONY: help run test lint format clients tools docs test-live campaign bench clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-10s", $$2; $$1 = $$2 = ""; print }'
 
 $(STAMP): pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "smx needs Python 3.11 or newer: say make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[all]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "smx needs Python 3.11 or newer, this is %d.%d: say make PYTHON=python3.12" % sys.version_info[:2])'
+	@echo "setting up $(VENV), once; a minute or so"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[all]'
+	@touch $@
 
 run: $(STAMP)           ## a live MTA below ./lab, on unprivileged ports
-	$(BIN)/smx init lab --profile lab --if-missing
-	$(BIN)/smx run --config lab/smx.conf
+	@test -e lab/smx.conf || $(BIN)/smx init lab --profile lab
+	@$(BIN)/smx run --config lab/smx.conf
 
 test: $(STAMP)          ## everything that CI runs
 	$(BIN)/ruff format --check .
@@ -23,14 +29,27 @@ test: $(STAMP)          ## everything that CI runs
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS) -m "not live and not campaign and not bench"
 
-lint: $(STAMP)
+lint: $(STAMP)          ## format, lint and types only
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(STAMP)
+format: $(STAMP)        ## let ruff change the files
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# What cannot be installed here does not stop the tests: those that need it are skipped, and say so.
+clients:                ## the mail programs of others that some tests speak to (apt as root, npm)
+	@command -v swaks >/dev/null && command -v mail >/dev/null && test -e "$$(git --exec-path)/git-send-email" \
+	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PROGRAMS); } >/dev/null \
+	  || echo "not all of $(PROGRAMS) could be installed: as root, apt-get install $(PROGRAMS)"
+	@npm ci --prefix $(CLIENTS) --no-audit --no-fund --loglevel=error >/dev/null || echo "nodemailer could not be installed: it needs node and npm"
+
+docs: $(STAMP)          ## write docs/configuration.md anew
+	$(BIN)/smx config explain --all --markdown > docs/configuration.md
+
+tools:                  ## strace, for the tests that look at system calls (apt as root)
+	@command -v strace >/dev/null || apt-get install -y -qq --no-install-recommends strace || echo "strace could not be installed: the tests that need it are skipped"
 
 test-live: $(STAMP)     ## real processes, kill -9, ten thousand messages
 	$(BIN)/pytest -m live -s --timeout 3600 tests/live
@@ -41,5 +60,5 @@ campaign: $(STAMP)      ## the long search over crash images
 bench: $(STAMP)         ## measurements, printed
 	$(BIN)/pytest -m bench -s --timeout 3600 tests/bench
 
-clean:
-	rm -rf $(VENV) lab build dist .mypy_cache .ruff_cache
+clean:                  ## remove what make made, the lab with its mail as well
+	rm -rf $(VENV) lab build dist .mypy_cache .ruff_cache $(CLIENTS)/node_modules

@@ -1,5 +1,7 @@
 """What the commands share: the --config and --json options, loading, and output."""
 
+import os
+import shutil
 import sys
 from typing import Annotated, Any
 
@@ -18,9 +20,9 @@ ConfigOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
-def new_app(explanation: str) -> typer.Typer:
-    """A Typer with our manners: plain help, no completion commands, no decorated tracebacks."""
-    return typer.Typer(help=explanation, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=False)
+def new_app(explanation: str, *, group: bool = False) -> typer.Typer:
+    """A Typer with our manners: plain help, no completion commands, no decorated tracebacks. A group without a command shows its help."""
+    return typer.Typer(help=explanation, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None, no_args_is_help=group)
 
 
 def checked_config(config: str | None) -> tuple[str, Checked]:
@@ -42,6 +44,19 @@ def load_config(config: str | None) -> Settings:
 def print_json(value: Any) -> None:
     """One JSON document on standard output, indented."""
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def program(name: str = "smx") -> str:
+    """What the reader types for a command of ours (smx, smx-sendmail): its bare name when PATH finds this installation, else its path."""
+    directory = os.path.dirname(sys.executable)
+    path = os.path.join(directory, name)
+    found = shutil.which(name)
+    if found is not None and os.path.realpath(found) == os.path.realpath(path):
+        return name
+    if not os.access(path, os.X_OK):
+        return f"{sys.executable} -m smx" if name == "smx" else name
+    here = os.path.relpath(path)
+    return path if here.startswith("..") else here
 
 
 def fail(message: str, status: int) -> typer.Exit:

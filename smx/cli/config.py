@@ -7,12 +7,13 @@ import typer
 from smx.cli.common import ConfigOption, JsonOption, checked_config, fail, new_app, print_json
 from smx.cli.main import EX_USAGE
 from smx.config.check import suggest
+from smx.config.manual import markdown
 from smx.config.option import Option, default_of
 from smx.config.problems import ConfigError
 from smx.config.schema import OPTIONS, SECTIONS, Settings, SmtpsSettings
 from smx.config.show import explain, show_text, to_json
 
-app = new_app("Show the configuration in force, explain an option.")
+app = new_app("Show the configuration in force, explain an option.", group=True)
 
 _STRUCT = {section.path: section.struct for section in SECTIONS}
 
@@ -39,9 +40,19 @@ def show(
 
 
 @app.command("explain")
-def explain_option(name: Annotated[str, typer.Argument(help="An option: qmgr.retry.min, or just min.")], json: JsonOption = False) -> None:
+def explain_option(
+    name: Annotated[str, typer.Argument(help="An option: qmgr.retry.min, or just min; or a section.")] = "",
+    json: JsonOption = False,
+    every: Annotated[bool, typer.Option("--all", help="Every option there is.")] = False,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="The manual, with --all: docs/configuration.md.")] = False,
+) -> None:
     """Tell what an option means, what it takes, and its default."""
-    found = find_options(name.lower())
+    if bool(name) == every or (as_markdown and (json or not every)):
+        raise fail("smx config explain: give the name of an option, or --all; --markdown goes with --all", EX_USAGE)
+    if as_markdown:
+        print(markdown(), end="")
+        return
+    found = list(OPTIONS) if every else find_options(name.lower())
     if not found:
         hint = suggest(name.lower(), [option.path for option in OPTIONS] + [option.name for option in OPTIONS])
         raise fail(f'there is no option "{name}"{hint}', EX_USAGE)
@@ -53,7 +64,8 @@ def explain_option(name: Annotated[str, typer.Argument(help="An option: qmgr.ret
 
 
 def find_options(name: str) -> list[Option]:
-    """By full path; else all options of that name; else all options of a section of that name."""
+    """By full path; else all options of that name; else all options of a section of that path, or of that name."""
     by_path = [option for option in OPTIONS if option.path == name]
     by_name = [option for option in OPTIONS if option.name == name]
-    return by_path or by_name or [option for option in OPTIONS if option.section == name and name]
+    by_section = [option for option in OPTIONS if option.section == name]
+    return by_path or by_name or by_section or [option for option in OPTIONS if option.section.endswith(f".{name}")]

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from smx.cli.common import fail, new_app
+from smx.cli.common import fail, new_app, program
 from smx.cli.main import EX_CANTCREAT, EX_USAGE
 from smx.config.load import load
 from smx.config.problems import ConfigError
@@ -45,4 +45,4 @@ def init(
         raise fail(f"smx init: {error.filename}: {error.strerror}", EX_CANTCREAT) from None
     except ConfigError as error:
         raise fail(f"{error.render()}\nsmx init: what was chosen does not fit together; correct {path}", EX_USAGE) from None
-    print(f"next: smx run --config {path}")
+    print(f"next: {program()} run --config {path}")

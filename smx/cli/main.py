@@ -16,6 +16,7 @@ EX_USAGE: Final = 64
 EX_CANTCREAT: Final = 73
 EX_NOPERM: Final = 77
 EX_CONFIG: Final = 78
+CLICK_USAGE: Final = 2  # what typer says where sysexits.h says 64
 
 # (command, module, what it does), in the order of the help
 COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
@@ -25,6 +26,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("config", "smx.cli.config", "show the configuration in force, explain an option"),
     ("queue", "smx.cli.queue", "show and change the queue; status and limits"),
     ("route", "smx.cli.route", "show where mail to an address would go, and why"),
+    ("replay", "smx.cli.replay", "replay what `smx run --record` wrote, and compare"),
 )
 
 
@@ -56,7 +58,8 @@ def _run(module_name: str, command: str, arguments: list[str]) -> int:
         print(error.render(), file=sys.stderr)
         return EX_CONFIG
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return EX_USAGE if status == CLICK_USAGE else status
 
 
 def overview() -> str:

@@ -51,7 +51,7 @@ All = Annotated[bool, typer.Option("--all", help="Everything in the queue; neede
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Only show what would be changed.")]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="At most so many recipients; 0: all.")]
 
-app = new_app("Show and change the queue of the running smx.")
+app = new_app("Show and change the queue of the running smx.", group=True)
 
 
 @contextmanager
@@ -145,11 +145,12 @@ def show(
 
 def _show(rows: list[QueueRow]) -> None:
     first = rows[0]
-    print(f"{queue_id(first)}  from <{shown(first.reverse_path)}>  {format_size(first.octets)}  arrived {_local(first.arrived_at)}")
+    print(f"{queue_id(first)}  from <{shown(first.reverse_path)}>  {first.octets} octets  arrived {_local(first.arrived_at)}")
     if first.client:
         print(f"  from {printable(first.client)}")
     for row in rows:
-        print(f"  {row.index}: <{shown(row.recipient)}>  {row.state}  to {printable(row.destination) or '-'}  {row.attempts} tries")
+        tries = "1 try" if row.attempts == 1 else f"{row.attempts} tries"
+        print(f"  {row.index}: <{shown(row.recipient)}>  {row.state}  to {printable(row.destination) or '-'}  {tries}")
         if row.next_try_at:
             print(f"     next try {_local(row.next_try_at)}")
         if row.reason:
@@ -176,6 +177,7 @@ def _command(verb: str) -> Callable[..., None]:
     """The command that applies a verb of QMGR; all of them take the same options."""
 
     def command(
+        named: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Queue ids; the same as --id.")] = None,
         ids: Ids = None,
         sender: Sender = "",
         recipient: Recipient = "",
@@ -188,7 +190,7 @@ def _command(verb: str) -> Callable[..., None]:
         config: ConfigOption = None,
         as_json: JsonOption = False,
     ) -> None:
-        chosen = filters(ids, sender, recipient, destination, state, older_than, younger_than)
+        chosen = filters([*(named or ()), *(ids or ())], sender, recipient, destination, state, older_than, younger_than)
         if chosen == [Filter()] and not every:
             raise fail("smx queue: this would change the whole queue; give a filter, or --all", EX_USAGE)
         with tool(config) as opened:

@@ -18,6 +18,7 @@ from smx.effects import LoadMap, Lookup, Query, Tell
 from smx.errors import FormatError
 from smx.events import AnyEvent, Linked, Started, Told
 from smx.live.dns import Resolver
+from smx.live.interfaces import listening
 from smx.live.maps import MapServer
 from smx.messages import AnyMessage, CheckRecipient, Outcome, Protocol, RecipientChecked, Resolve, Resolved
 from smx.notes import text
@@ -65,6 +66,8 @@ class Asker:
         self._answers: asyncio.Queue[AnyMessage] = asyncio.Queue()
         self._step(Started(1, time.time_ns()))
         self._step(Linked(_SELF, 1))
+        for event in listening(settings.own_addresses):
+            self._step(event)
 
     async def ask(self, question: CheckRecipient | Resolve) -> tuple[AnyMessage, tuple[Step, ...]]:
         """The answer, and the rules that led to it."""

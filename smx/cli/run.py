@@ -1,10 +1,12 @@
 """`smx run`: the whole MTA until Ctrl-C, as processes under MCP or, with --embedded, in one process.
 
-Status 0 after an orderly stop; 69 a socket is in use, 70 a bug, 75 the spool is in use or a component ended the run, 77 a port needs root,
-78 the configuration cannot be used.
+Status 0 after an orderly stop; 69 (embedded) or 71 a socket cannot be bound, 70 a bug, 73 the spool cannot be made, 75 the spool is in use or a
+component ended the run, 77 (embedded) a port needs root, 78 the configuration cannot be used.
 """
 
 import errno
+import shlex
+import shutil
 import sys
 import traceback
 from typing import Annotated, Final
@@ -12,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from smx import __version__
-from smx.cli.common import ConfigOption, fail, load_config, new_app
+from smx.cli.common import ConfigOption, fail, load_config, new_app, program
 from smx.cli.main import EX_NOPERM
 from smx.config.load import find_config
 from smx.config.schema import Settings
@@ -38,6 +40,7 @@ def run(
     status = _run_embedded(path, settings, record) if embedded else _run_processes(path, settings, record)
     if status:
         raise typer.Exit(status)
+    print(f"smx has stopped in order; what is in the queue waits in {settings.spool}")
 
 
 def _run_processes(path: str, settings: Settings, record: str) -> int:
@@ -104,16 +107,27 @@ def _places(settings: Settings, ports: dict[str, Port]) -> list[tuple[str, str]]
 
 
 def _trials(path: str, settings: Settings, ports: dict[str, Port]) -> list[str]:
-    """Three things to do next."""
+    """Three things to do next; they work as they are printed, from the directory in which smx was started."""
     domain = (settings.smar.local_domains or (settings.hostname,))[0]
     mailbox = f"postmaster@{domain}"
-    trials = [f"smx queue ls --config {path}"]
+    trials = [f"{program()} queue ls --config {shlex.quote(path)}"]
     for host, port in ports.values():
         if port:
             host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-            code = f'import smtplib; smtplib.SMTP("{host}", {port}).sendmail("{mailbox}", ["{mailbox}"], "Subject: hello\\n\\nhello\\n")'
-            return [f"swaks --server {_host(host)}:{port} --to {mailbox}", f"python3 -c '{code}'", *trials]
+            return [_by_tool(path, host, port, mailbox), _by_python(host, port, mailbox), *trials]
     return trials
+
+
+def _by_tool(path: str, host: str, port: int, mailbox: str) -> str:
+    """swaks where it is installed, else our own command."""
+    if shutil.which("swaks"):
+        return f"swaks --server {_host(host)}:{port} --to {mailbox}"
+    return f"echo hello | {program('smx-sendmail')} -C {shlex.quote(path)} {mailbox}"
+
+
+def _by_python(host: str, port: int, mailbox: str) -> str:
+    code = f'import smtplib; smtplib.SMTP("{host}", {port}).sendmail("{mailbox}", ["{mailbox}"], "Subject: hello\\n\\nhello\\n")'
+    return f"python3 -c '{code}'"
 
 
 def _host(host: str) -> str:

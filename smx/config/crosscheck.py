@@ -10,7 +10,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from smx.config.problems import Place, Problem
-from smx.config.schema import ListenSocket, Settings, kind_of_process
+from smx.config.schema import ListenSocket, Settings, kind_of_process, spool_path
 from smx.config.text import format_size, format_time
 from smx.units import DAY, HOUR, MINUTE
 
@@ -81,7 +81,7 @@ class Scene(Struct, frozen=True):
 def complaints(scene: Scene) -> list[Problem]:
     """What all the checks say, without what follows from an option that could not be read."""
     errors = [(path, message, False) for check in CHECKS for path, message in check(scene)]
-    warnings = [(path, message, True) for path, message in _rfc_minima(scene)]
+    warnings = [(path, message, True) for check in WARNINGS for path, message in check(scene)]
     return [Problem(scene.place(path), message, warning) for path, message, warning in errors + warnings if path not in scene.failed]
 
 
@@ -191,6 +191,15 @@ def _domains(scene: Scene) -> Iterator[Complaint]:
             yield "smar.relay_domains", f"{domain} is in local_domains as well: mail is either delivered here or sent on"
 
 
+def _own_mail(scene: Scene) -> Iterator[Complaint]:
+    """RFC 5321 4.5.1: a host that delivers mail takes that for its own postmaster. A host without local domains delivers none."""
+    smar, host = scene.settings.smar, scene.settings.hostname
+    taken = (*smar.local_domains, *smar.relay_domains)
+    below = any(domain.startswith(".") and host.endswith(domain) for domain in smar.relay_domains)
+    if "." in host and smar.local_domains and host not in taken and not below:
+        yield "smar.local_domains", f"the hostname {host} is not in local_domains: mail to postmaster@{host} would be refused (550), RFC 5321 4.5.1"
+
+
 def _local_delivery(scene: Scene) -> Iterator[Complaint]:
     if "lda" in scene.settings.order or "smar.lmtp_socket" in scene.places or "smar" not in scene.settings.order:
         return
@@ -233,14 +242,14 @@ def _processes(scene: Scene) -> Iterator[Complaint]:
 
 def _socket_paths(scene: Scene) -> Iterator[Complaint]:
     settings = scene.settings
-    paths = {"control": settings.control, "lda.socket": settings.lda.socket, "smar.lmtp_socket": settings.smar.lmtp_socket}
+    paths = {"lda.socket": settings.lda.socket, "smar.lmtp_socket": settings.smar.lmtp_socket}
     for server in settings.smtps:
         paths.update({f"smtps.{server.name}.listen_socket.{n}.path": socket.path for n, socket in enumerate(server.listen_socket)})
     if "lda" not in settings.order:
         del paths["lda.socket"]
     elif "smar.lmtp_socket" not in scene.places:
         del paths["smar.lmtp_socket"]  # the same
-    users: dict[str, str] = {}
+    users = {f"{spool_path(settings.spool, 'run')}/{name}.sock": f"the link to {name.upper()}" for name in ("qmgr", "smar")}
     blamed: set[str] = set()
     for option, path in paths.items():
         length = len(path.encode(errors="backslashreplace"))
@@ -248,10 +257,10 @@ def _socket_paths(scene: Scene) -> Iterator[Complaint]:
         if length > UNIX_PATH_OCTETS_MAX and pointed not in blamed:
             blamed.add(pointed)
             yield pointed, f"the path of a UNIX socket has at most {UNIX_PATH_OCTETS_MAX} octets; {option} has {length}"
-        if path and option != "smar.lmtp_socket" and not option.startswith("smtps."):
-            if path in users:
-                yield option, f"{option} and {users[path]} are the same path"
-            users[path] = option
+        if path and option != "smar.lmtp_socket":
+            other = users.setdefault(path, option)
+            if other != option and not other.startswith("smtps."):  # two servers: _listeners tells
+                yield option, f"{option} is the path of {other} as well"
 
 
 def _addresses(scene: Scene) -> Iterator[Complaint]:
@@ -275,6 +284,7 @@ def _rfc_minima(scene: Scene) -> Iterator[Complaint]:
                 yield path, f"{path.rpartition('.')[2]}: {why}"
 
 
+WARNINGS: Final[tuple[Callable[[Scene], Iterator[Complaint]], ...]] = (_own_mail, _rfc_minima)
 CHECKS: Final[tuple[Callable[[Scene], Iterator[Complaint]], ...]] = (
     _required,
     _hostname,

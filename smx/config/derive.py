@@ -21,19 +21,20 @@ def derive(settings: Settings, given: Container[str]) -> Settings:
         **unless_given("lda.socket", spool_path(spool, "run/lda")),
         **unless_given("lda.maildirs", spool_path(spool, "maildirs/%u")),
     )
+    servers = tuple(_derive_server(server, settings, postmaster, given) for server in settings.smtps)
     return replace(
         settings,
         postmaster=postmaster,
-        **unless_given("control", spool_path(spool, "run/control")),
         log=replace(settings.log, **unless_given("log.file", spool_path(spool, "log/smx.log"))),
         mcp=replace(settings.mcp, hostname=host, spool=spool),
         qmgr=replace(settings.qmgr, hostname=host, spool=spool, postmaster=postmaster, **unless_given("qmgr.double_bounce_to", postmaster)),
-        smtps=tuple(_derive_server(server, settings, postmaster, given) for server in settings.smtps),
+        smtps=servers,
         smar=replace(
             settings.smar,
             hostname=host,
             spool=spool,
             postmaster=postmaster,
+            own_addresses=tuple((socket.address, socket.port) for server in servers for socket in server.listen_socket if socket.port),
             **unless_given("smar.local_domains", (host,)),
             **unless_given("smar.lmtp_socket", lda.socket),
         ),

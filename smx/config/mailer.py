@@ -6,12 +6,15 @@ lmtp:unix:/path      LMTP over a UNIX socket
 lmtp:[host]:port     LMTP over TCP
 local                the local delivery agent
 error:5.1.1 text     refused with this enhanced code (4.x.x for a temporary refusal) and text
+
+${domain} may stand in a host, ${domain} and ${user} in a path, all macros in a text (mailer_macros, SX51).
 """
 
 import ipaddress
 import re
 from typing import Final
 
+from smx.config.mailer_macros import DOMAIN, USER, macros_in, with_values
 from smx.config.schema_smar import MailerEntry
 
 LABELS: Final = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII)
@@ -25,6 +28,24 @@ def parse_domain(text: str) -> str:
     if len(folded) > 255 or not LABELS.fullmatch(folded):
         raise ValueError("expected a domain like mx.example.org (not ASCII: write its xn-- form)")
     return folded
+
+
+def parse_local_domain(text: str) -> str:
+    """A domain, or an address literal like [192.0.2.1] or [IPv6:2001:db8::1] in its shortest form (RFC 5321 4.1.3); ValueError when it is neither."""
+    if not text.startswith("["):
+        return parse_domain(text)
+    inner = text[1:].removesuffix("]")
+    try:
+        if inner[:5].lower() == "ipv6:":
+            return f"[ipv6:{ipaddress.IPv6Address(inner[5:])}]"
+        return f"[{ipaddress.IPv4Address(inner)}]"
+    except ValueError:
+        raise ValueError("expected an address literal like [192.0.2.1] or [IPv6:2001:db8::1]") from None
+
+
+def parse_relay_domain(text: str) -> str:
+    """A domain, or `.example.org` for everything below it; ValueError when it is neither."""
+    return "." + parse_domain(text[1:]) if text.startswith(".") else parse_domain(text)
 
 
 def parse_entry(pattern: str, text: str, *, default_port: int = 25) -> MailerEntry:
@@ -50,6 +71,7 @@ def _parse_error(key: str, rest: str) -> MailerEntry:
     found = _ERROR.fullmatch(rest.strip())
     if not found:
         raise ValueError('expected an enhanced code and a text: "error:5.1.1 no such user"')
+    macros_in(found[2])
     return MailerEntry(key, "error", code=found[1], text=found[2])
 
 
@@ -58,6 +80,7 @@ def _parse_lmtp(key: str, rest: str) -> MailerEntry:
         path = rest[5:]
         if not path.startswith("/") or not path.isprintable():
             raise ValueError('expected an absolute path: "lmtp:unix:/run/lmtp"')
+        macros_in(path, (USER, DOMAIN))
         return MailerEntry(key, "lmtp", path=path)
     host, port, _ = _parse_host(rest, 0)
     if not port:
@@ -74,7 +97,7 @@ def _parse_host(text: str, default_port: int) -> tuple[str, int, bool]:
         return _host_or_address(host), _parse_port(rest[1:]) if rest else default_port, True
     host, colon, port = text.partition(":")
     try:
-        domain = parse_domain(host)
+        domain = _parse_macro_domain(host)
     except ValueError:
         raise ValueError(FORMS) from None
     if domain.replace(".", "").isdigit():
@@ -86,7 +109,14 @@ def _host_or_address(host: str) -> str:
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
-        return parse_domain(host)
+        return _parse_macro_domain(host)
+
+
+def _parse_macro_domain(text: str) -> str:
+    """A domain in which ${domain} may stand for labels of it."""
+    macros_in(text, (DOMAIN,))
+    parse_domain(with_values(text, {DOMAIN: "x"}))
+    return text.lower()
 
 
 def _parse_port(text: str) -> int:

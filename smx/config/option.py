@@ -23,6 +23,8 @@ class Kind(Enum):
     TEXT = "text"  # str
     NAME = "name"  # str: letters, digits, `_`, `-`
     DOMAIN = "domain"  # str, lower case
+    LOCAL_DOMAIN = "domain or address literal"  # str, lower case; [192.0.2.1], [ipv6:2001:db8::1]
+    RELAY_DOMAIN = "domain or .domain"  # str, lower case; .example.org for everything below it
     MAILBOX = "mailbox"  # str, local-part@domain
     PATH = "path"  # str, absolute; in the file relative to the directory of the file
     ADDRESS = "address"  # str, an IP address

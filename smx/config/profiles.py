@@ -23,6 +23,7 @@ smx.conf, made by `smx init --profile lab`: a whole mail host in this directory,
   send   mail from this host to 127.0.0.1, port 2525 unless you chose another
   read   the Maildirs of the local users, in maildirs/
   users  in the file users; other names for them in the file aliases
+  wait   mail to down.example stays in the queue: nobody ever answers there
 Mail to other domains is sent to their MX hosts, but only for clients on this host.
 
 {_LANGUAGE}"""
@@ -34,7 +35,7 @@ No mail is delivered here. Ports below 1024 need root.
 {_LANGUAGE}"""
 
 _USERS: Final = """\
-# The local users, one a line: RCPT for anybody else gets 550. The first mail to a user makes the Maildir.
+# The local users, one a line: RCPT for anybody else gets 550. The first mail to a user makes the Maildir. A change is noticed within seconds.
 alice
 bob
 postmaster
@@ -43,13 +44,14 @@ root
 
 _ALIASES: Final = """\
 # Other names for local recipients: `name: target, target`. A target is a local user, another alias, or an address anywhere.
-# After a change: smx reload (or restart).
+# A change is noticed within seconds; smx-newaliases tells what is wrong with the file.
 mailer-daemon: postmaster
 abuse: postmaster
 webmaster: alice
 team: alice, bob
 """
 
+_DOWN: Final = '{ "down.example" = "[127.0.0.1]:1"; }'
 _ORDER: Final = ("log", "mcp", "smtps", "qmgr", "smtpc", "lda", "smar")
 
 
@@ -78,8 +80,7 @@ def lab(choices: Choices) -> dict[str, str]:
         "smar.map.file": quote("users"),
         "smar.aliases.file": quote("aliases"),
     }
-    if choices.next_hop:
-        chosen["smar.mailertable"] = _everything_to(choices.next_hop)
+    chosen["smar.mailertable"] = _everything_to(choices.next_hop) if choices.next_hop else _DOWN
     notes = {"smar": 'mailertable sends a domain elsewhere: mailertable = { "example.net" = "[127.0.0.1]:2526"; ".example.org" = "mx.example.org:25"; };'}
     template = Template(_LAB, chosen, {"smtps": "mx", "smar.map": "users"}, _ORDER, notes)
     return {"users": _USERS, "aliases": _ALIASES, CONFIG_NAME: fill(template)}

@@ -65,7 +65,6 @@ class Settings(Struct, frozen=True, gc=False, array_like=True, tag=1):
     hostname: str = "localhost"
     spool: str = "/var/spool/smx"
     postmaster: str = "postmaster@localhost"
-    control: str = "/var/spool/smx/run/control"
     log: LogSettings = LogSettings()
     mcp: McpSettings = McpSettings()
     qmgr: QmgrSettings = QmgrSettings()
@@ -90,7 +89,6 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("", "hostname", Kind.DOMAIN, "name of this host: in greetings, in trace fields, in notifications; must be given"),
     Option("", "spool", Kind.PATH, "directory of the queue; everything that must survive lies below it"),
     Option("", "postmaster", Kind.MAILBOX, "who answers for this host (RFC 5321 4.5.1)", derived="postmaster@ the hostname"),
-    Option("", "control", Kind.PATH, "UNIX socket through which the smx command talks to the running processes", derived="run/control below the spool"),
     *schema_mcp.OPTIONS,
     *schema_qmgr.OPTIONS,
     *schema_smtps.OPTIONS,

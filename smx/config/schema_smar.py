@@ -61,7 +61,10 @@ class DnsCacheSettings(Struct, frozen=True, gc=False, array_like=True, tag=34):
 
 
 class SmarSettings(Struct, frozen=True, gc=False, array_like=True, tag=30):
-    """All of section smar. hostname, spool and postmaster are copies of the top's."""
+    """All of section smar. hostname, spool and postmaster are copies of the top's.
+
+    own_addresses: (address, port) of each listen_socket, by which an MX record under another name is known to lead back here (SX46).
+    """
 
     hostname: str = "localhost"
     spool: str = "/var/spool/smx"
@@ -83,6 +86,7 @@ class SmarSettings(Struct, frozen=True, gc=False, array_like=True, tag=30):
     user: str = ""
     start_action: str = "wait"
     restart_dependencies: tuple[str, ...] = ()
+    own_addresses: tuple[tuple[str, int], ...] = ()
 
 
 SECTIONS: Final = (
@@ -97,8 +101,8 @@ OPTIONS: Final = (
     Option("smar", "dns_timeout", Kind.TIME, "how long one DNS question may take", 10 * MILLISECOND, 5 * MINUTE),
     Option("smar", "dns_retries", Kind.INTEGER, "how often a question is asked again when no server answered", 0, 10),
     Option("smar", "smtp_port", Kind.INTEGER, "port of MX hosts; anything but 25 is for a laboratory", 1, 65535),
-    Option("smar", "local_domains", Kind.DOMAIN, "domains whose mail is delivered here", many=True, derived="hostname"),
-    Option("smar", "relay_domains", Kind.DOMAIN, "domains for which mail is accepted from anywhere and sent on", many=True),
+    Option("smar", "local_domains", Kind.LOCAL_DOMAIN, "domains, or literals like [192.0.2.1], whose mail is delivered here", many=True, derived="hostname"),
+    Option("smar", "relay_domains", Kind.RELAY_DOMAIN, "domains whose mail is taken from anybody and sent on; .a.example: all below it", many=True),
     Option("smar", "local_user_map", Kind.NAME, "map of the valid local parts; others get 550 at RCPT", derived="every local part is valid"),
     Option("smar", "mailertable", Kind.MAILERS, "routes that override the MX records"),
     Option("smar", "recipient_delimiter", Kind.TEXT, "user+detail is delivered to user; an empty text turns it off"),

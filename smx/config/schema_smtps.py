@@ -7,7 +7,7 @@ from msgspec import Struct
 from smx.config.option import Kind, Option, Section
 from smx.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
 
-EXTENSIONS: Final = ("8bitmime", "binarymime", "chunking", "dsn", "enhancedstatuscodes", "help", "pipelining", "size", "smtputf8", "vrfy")
+EXTENSIONS: Final = ("chunking", "dsn", "smtputf8")  # those that can be turned off; the others are always offered
 
 
 class ListenSocket(Struct, frozen=True, gc=False, array_like=True, tag=21, tag_field="struct"):
@@ -77,7 +77,13 @@ OPTIONS: Final = (
     Option("smtps", "protocol", Kind.CHOICE, "what is spoken on the sockets", choices=("smtp", "lmtp")),
     Option("smtps", "io_timeout", Kind.TIME, "a client that is silent for so long gets 421 (RFC 5321 4.5.3.2.7: at least 5 minutes)", SECOND, DAY),
     Option("smtps", "greeting", Kind.TEXT, "text behind hostname and protocol in the 220 greeting"),
-    Option("smtps", "extensions", Kind.FLAGS, "extensions that EHLO offers; dont_NAME takes one away from the default", choices=EXTENSIONS),
+    Option(
+        "smtps",
+        "extensions",
+        Kind.FLAGS,
+        "which of these EHLO offers, besides PIPELINING, SIZE, 8BITMIME, ENHANCEDSTATUSCODES and HELP; dont_NAME takes one away",
+        choices=EXTENSIONS,
+    ),
     Option("smtps", "message_size_max", Kind.SIZE, "largest message (RFC 1870)", 64 * KIB, 4 * GIB),
     Option("smtps", "recipients_max", Kind.INTEGER, "most recipients of a message (RFC 5321 4.5.3.1.8: at least 100)", 1, 100_000),
     Option("smtps", "transactions_max", Kind.INTEGER, "most transactions in one session", 1, 1_000_000),
@@ -96,7 +102,11 @@ OPTIONS: Final = (
     Option("smtps", "relay_from", Kind.NETWORK, "clients that may send to any domain", many=True),
     Option("smtps", "user", Kind.NAME, "account under which the process runs (only when smx is started by root)", derived="the user who started smx"),
     Option(
-        "smtps", "start_action", Kind.CHOICE, "pass = MCP binds the sockets and hands them over; wait = the process binds them itself", choices=("pass", "wait")
+        "smtps",
+        "start_action",
+        Kind.CHOICE,
+        "pass = MCP starts the next section at once; wait = only when these processes are ready. MCP binds the sockets and hands them over in both cases",
+        choices=("pass", "wait"),
     ),
     Option("smtps", "restart_dependencies", Kind.PROCESS, "processes that restart when this one had to be restarted", many=True),
     Option("smtps.listen_socket", "type", Kind.CHOICE, "family of the socket", choices=("inet", "inet6", "unix")),

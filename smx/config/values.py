@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from smx.config.mailer import parse_domain
+from smx.config.mailer import parse_domain, parse_local_domain, parse_relay_domain
 from smx.config.option import Kind, Option
 from smx.config.text import format_size, format_time, parse_number, parse_size, parse_time
 
@@ -138,6 +138,8 @@ _PARSERS: Final[dict[Kind, Callable[[str], Any]]] = {
     Kind.TEXT: parse_text,
     Kind.NAME: parse_name,
     Kind.DOMAIN: parse_domain,
+    Kind.LOCAL_DOMAIN: parse_local_domain,
+    Kind.RELAY_DOMAIN: parse_relay_domain,
     Kind.MAILBOX: parse_mailbox,
     Kind.ADDRESS: parse_address,
     Kind.ENDPOINT: parse_endpoint,

@@ -1,6 +1,7 @@
 """The smx command: the registry, check, init, config."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 
 from smx.cli.main import COMMANDS, EX_CANTCREAT, EX_CONFIG, EX_NOPERM, EX_USAGE, main
+from smx.config.schema import OPTIONS
 
 Run = tuple[int, str, str]
 
@@ -45,6 +47,14 @@ def test_a_mistyped_command_gets_a_suggestion(smx: Smx) -> None:
     assert "--help lists them" in smx("xyzzy")[2]
 
 
+def test_a_wrong_use_of_a_command_has_the_status_of_sysexits(smx: Smx) -> None:
+    for words in (["queue", "frobnicate"], ["check", "--frobnicate"], ["init"], ["run", "--config"]):
+        status, _, err = smx(*words)
+        assert (status, "Error" in err) == (EX_USAGE, True), words
+    for group in ("queue", "config"):
+        assert "Commands:" in "".join(smx(group)[1:])
+
+
 def test_python_m_smx_is_the_command() -> None:
     done = subprocess.run([sys.executable, "-m", "smx", "--help"], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.startswith("usage: smx")
@@ -58,7 +68,7 @@ def test_the_registry_imports_no_command() -> None:
 def test_init_makes_a_lab_that_passes_the_check(smx: Smx) -> None:
     status, out, err = smx("init", "lab", "--profile", "lab")
     assert (status, err) == (0, "")
-    assert "next: smx run --config lab/smx.conf" in out
+    assert re.search(r"next: .*smx run --config lab/smx\.conf\n", out)
     status, out, err = smx("check")
     assert (status, out, err) == (0, "lab/smx.conf: good; processes: smtps.mx, qmgr, smtpc, lda, smar\n", "")
     assert os.path.isdir("lab/spool/ibdb")
@@ -160,5 +170,15 @@ def test_explain_knows_options_by_path_by_name_and_by_section(smx: Smx) -> None:
     assert "default  5m" in out
     assert msgspec.json.decode(smx("config", "explain", "processes", "--json")[1])[1]["option"] == "smtpc.processes"
     assert len(msgspec.json.decode(smx("config", "explain", "smtpc.timeouts", "--json")[1])) == 9
+    assert smx("config", "explain", "retry")[1] == smx("config", "explain", "qmgr.retry")[1]
+    assert len(msgspec.json.decode(smx("config", "explain", "--all", "--json")[1])) == len(OPTIONS)
+    for wrong in ([], ["min", "--all"], ["min", "--markdown"], ["--all", "--markdown", "--json"]):
+        assert smx("config", "explain", *wrong)[0] == EX_USAGE
     status, _, err = smx("config", "explain", "qmgr.retry.mn")
     assert (status, err) == (EX_USAGE, 'there is no option "qmgr.retry.mn"; did you mean "qmgr.retry.min"?\n')
+
+
+def test_the_manual_of_the_configuration_is_current(smx: Smx) -> None:
+    """`make docs` writes it."""
+    manual = Path(__file__).parents[2] / "docs" / "configuration.md"
+    assert smx("config", "explain", "--all", "--markdown")[:2] == (0, manual.read_text())

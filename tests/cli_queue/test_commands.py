@@ -212,8 +212,10 @@ def test_what_is_held_waits_and_what_is_removed_is_gone(mta: Server, run: Run) -
 def test_retry_tries_and_bounce_returns(mta: Server, run: Run) -> None:
     send(run, f"you@{DEAD}")
     wait_attempts(run, 1)
-    assert run(smx, "queue", "retry", "--all")[0] == 0
+    queue_id = json.loads(run(smx, "queue", "ls", "--json")[1])[0]["id"]
+    assert run(smx, "queue", "retry", queue_id)[0] == 0
     wait_attempts(run, 2)
+    assert "  2 tries\n" in run(smx, "queue", "show", queue_id)[1]
     assert run(sendmail.main, "-qRyou")[0] == 0
     wait_attempts(run, 3)
     assert run(smx, "queue", "bounce", "--sender", "me@example.org")[0] == 0

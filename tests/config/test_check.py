@@ -52,6 +52,14 @@ def only(text: str) -> str:
     return found[0]
 
 
+@pytest.mark.feature("SX46")
+def test_smar_is_told_where_this_host_listens() -> None:
+    """Not the sockets of the file system, nor those whose port the kernel picks."""
+    more = """listen_socket { type = inet6; port = 587; } listen_socket { type = unix; path = "/run/x"; } listen_socket { port = 0; }"""
+    got = load_text(SAMPLE.replace("processes = 2;", f"processes = 2; {more}"))
+    assert got.smar.own_addresses == (("0.0.0.0", 25), ("::1", 587))
+
+
 @pytest.mark.feature("SX62")
 def test_the_sample_in_the_spirit_of_the_original_is_understood() -> None:
     got = load_text(SAMPLE)
@@ -72,25 +80,35 @@ def test_what_is_not_given_follows_from_hostname_and_spool(good: str) -> None:
     assert got.smtpc.helo == got.smtps[0].hostname == got.lda.hostname == "mx.example.org"
     assert got.smar.lmtp_socket == got.lda.socket == "/var/spool/smx/run/lda"
     assert got.log.file == "/var/spool/smx/log/smx.log"
-    assert got.control == "/var/spool/smx/run/control"
     assert got.mcp.spool == got.smtpc.spool == "/var/spool/smx"
 
 
 def test_what_is_given_is_not_overruled(good: str) -> None:
-    text = good.replace("smtpc {", 'postmaster = "p@a.example"; control = /c; smtpc { helo = h.example;').replace(
-        "smtps mx {", "smtps mx { hostname = s.example;"
-    )
+    text = good.replace("smtpc {", 'postmaster = "p@a.example"; smtpc { helo = h.example;').replace("smtps mx {", "smtps mx { hostname = s.example;")
     got = load_text(text.replace("lda {", 'lda { socket = "l";'))
-    assert (got.postmaster, got.qmgr.double_bounce_to, got.control) == ("p@a.example", "p@a.example", "/c")
+    assert (got.postmaster, got.qmgr.double_bounce_to) == ("p@a.example", "p@a.example")
     assert (got.smtpc.helo, got.smtps[0].hostname) == ("h.example", "s.example")
     assert got.smar.lmtp_socket == got.lda.socket == f"{Path.cwd()}/l"
 
 
+def test_an_address_literal_may_be_local_and_a_domain_with_what_is_below_it_relayed(good: str) -> None:
+    lists = 'local_domains = { mx.example.org, "[192.0.2.1]", "[IPv6:2001:DB8:0::1]" }; relay_domains = { b.example, .C.example };'
+    got = load_text(good.replace("smar {", f"smar {{ {lists}"))
+    assert got.smar.local_domains == ("mx.example.org", "[192.0.2.1]", "[ipv6:2001:db8::1]")
+    assert got.smar.relay_domains == ("b.example", ".c.example")
+
+
+@pytest.mark.parametrize("lists", ["local_domains = { };", "local_domains = { a.example }; relay_domains = { .example.org };"])
+def test_no_warning_that_the_host_refuses_mail_to_itself_where_it_delivers_none_or_sends_it_on(good: str, lists: str) -> None:
+    text = good.replace("smar {", f"smar {{ {lists}")
+    assert check(text, source_of("smx.conf", text)).problems == ()
+
+
 @pytest.mark.feature("SX63")
 def test_flags_are_negated_by_dont(good: str) -> None:
-    got = load_text(good.replace("smtps mx {", "smtps mx { extensions = { dont_chunking, dont_binarymime };"))
+    got = load_text(good.replace("smtps mx {", "smtps mx { extensions = { dont_chunking, dont_dsn };"))
     assert "chunking" not in got.smtps[0].extensions
-    assert "pipelining" in got.smtps[0].extensions
+    assert got.smtps[0].extensions == ("smtputf8",)
 
 
 def test_the_order_of_the_processes_is_that_of_the_file(good: str) -> None:
@@ -169,14 +187,17 @@ REFUSED = [
     ("port = 2525; }", "type = unix; path = a; } listen_socket { type = unix; path = a; }", "is the same as the one"),
     ("port = 2525; }", "address = 0.0.0.0; } relay_from = { 0.0.0.0/1, 128.0.0.0/1 };", "anybody could send to anybody"),
     ("port = 2525; }", "type = inet6; address = ::; } relay_from = ::/0;", "anybody could send to anybody"),
-    ("port = 2525; }", "port = 2525; } extensions = { size, dont_size };", "contradict"),
-    ("port = 2525; }", "port = 2525; } extensions = { dont_sise };", 'did you mean "dont_size"?'),
+    ("port = 2525; }", "port = 2525; } extensions = { dsn, dont_dsn };", "contradict"),
+    ("port = 2525; }", "port = 2525; } extensions = { dont_dns };", 'did you mean "dont_dsn"?'),
     ("port = 2525; }", 'port = 2525; } greeting = "two\\nlines";', "printable"),
     ("port = 2525; }", "port = 2525; } content_memory_max = 32MiB;", "is larger than smtps.mx.cdb_segment_octets (16MiB)"),
     ("lda { }", "", "mail for mx.example.org has nowhere to go"),
     ("lda {", "lda { maildirs = /m;", "needs %u"),
     ("lda {", f"lda {{ socket = /{'s' * 107};", "at most 107 octets"),
-    ("lda {", "lda { socket = /var/spool/smx/run/control;", "are the same path"),
+    ("lda {", "lda { socket = /var/spool/smx/run/qmgr.sock;", "lda.socket is the path of the link to QMGR as well"),
+    ("port = 2525;", "type = unix; path = /var/spool/smx/run/lda;", "is the path of lda.socket as well"),
+    ("smar {", 'smar { local_domains = { "[192.0.2.256]" };', "expected an address literal"),
+    ("smar {", 'smar { relay_domains = { "..example" };', "expected a domain"),
     ("smar {", "smar { relay_domains = { b.example, MX.example.org };", "mx.example.org is in local_domains as well"),
     ("smar {", "smar { local_user_map = users;", "there is no map users"),
     ("smar {", "smar { map m { type = file; }", "needs a file"),
@@ -190,7 +211,7 @@ REFUSED = [
     ("smar {", "smar { nameserver = ns.example;", "expected an IP address"),
     ("smar {", 'smar { recipient_delimiter = "+-";', "one character"),
     ("smar {", "smar { local_domains = { a = b; };", "takes a list"),
-    ("smtpc {", 'control = "a\\nb"; smtpc {', "expected a path"),
+    ("lda {", 'lda { maildirs = "a\\nb/%u";', "expected a path"),
 ]
 
 
@@ -208,6 +229,7 @@ WARNINGS = [
     ("smtpc {", "smtpc { timeouts { dot = 5m; }", "RFC 5321 4.5.3.2.6"),
     ("port = 2525; }", "port = 2525; } recipients_max = 10;", "RFC 5321 4.5.3.1.8"),
     ("smar {", "smar { relay_domains = { b.example, B.example };", "stands twice"),
+    ("smar {", "smar { local_domains = { example.org };", "mail to postmaster@mx.example.org would be refused"),
 ]
 
 

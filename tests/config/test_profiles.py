@@ -23,7 +23,7 @@ def test_the_lab_lives_below_its_directory(tmp_path: Path) -> None:
     assert [(s.address, s.port) for s in got.smtps[0].listen_socket] == [("127.0.0.1", 2525)]
     assert got.smar.local_domains == ("lab.example", "mx.lab.example")
     assert got.smar.local_user_map == "users"
-    assert got.smar.mailertable == ()
+    assert got.smar.mailertable == (MailerEntry("down.example", "host", "127.0.0.1", 1),)
     assert {"alice", "bob", "postmaster", "root"} <= set((tmp_path / "users").read_text().split())
 
 

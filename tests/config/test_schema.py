@@ -7,8 +7,8 @@ from msgspec.structs import fields
 from smx.config.option import Kind, Option, Section, default_of
 from smx.config.schema import OPTIONS, SECTIONS, LdaSettings, QmgrSettings, Settings, SmtpsSettings, kind_of_process, process_settings
 
-# Fields without an option of their own: copies of the top's, and the name of a section.
-COPIED = {"hostname", "spool", "postmaster", "name", "order"}
+# Fields without an option of their own: copies of the top's and of other sections', and the name of a section.
+COPIED = {"hostname", "spool", "postmaster", "name", "order", "own_addresses"}
 
 
 def rows(section: Section) -> list[Option]:

@@ -56,7 +56,9 @@ def test_it_tells_what_to_try_what_it_tells_works_and_ctrl_c_stops_it_in_order(t
         subprocess.run([sys.executable, *shlex.split(one_liner)[1:]], check=True, timeout=PATIENCE_S)
         maildir = tmp_path / "spool/maildirs/postmaster/new"
         wait_until(lambda: maildir.is_dir() and len(list(maildir.iterdir())) == 1)
-        assert f"smx queue ls --config {path}" in printed
+        (listing,) = [line for line in printed if line.endswith(f"smx queue ls --config {path}")]
+        shown = subprocess.run(listing, shell=True, capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+        assert shown.stdout == "nothing in the queue\n"
         status, errors = said("--config", path, *mode)
         assert (status, str(popen.pid) in errors) == (75, True)
         popen.send_signal(signal.SIGINT)
