@@ -6,7 +6,7 @@ Layout of a file: codec records, scope = the epoch of the process, sequence 0, 1
 
 A component is a function of its settings and its events: a component made from the recorded settings and fed the recorded events must answer
 with the same effects, octet by octet. The first step that does not is the difference that `replay` reports. A file that a killed process left
-ends in a torn record: what stands before it counts. The pure half; smx.live.record writes the file.
+may end in a torn record: what stands before it counts. The pure half; smx.live.record writes the file.
 """
 
 from collections.abc import Callable, Iterator
@@ -58,23 +58,31 @@ class Difference(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 
 class ReplayReport(msgspec.Struct, frozen=True):
-    """`steps` were equal. `torn`: octets of an unfinished record at the end; `damage`: anything else that is wrong with the file."""
+    """`steps` were equal, with `effects` in all.
+
+    `torn`: octets of an unfinished record at the end; `damage`: anything else that is wrong with the file; `unreadable`: a record that is whole but
+    is no step of this smx.
+    """
 
     header: Header
     steps: int
     difference: Difference | None = None
     damage: codec.Damage | None = None
     torn: int = 0
+    effects: int = 0
+    unreadable: str = ""
 
     @property
     def identical(self) -> bool:
-        return self.difference is None and self.damage is None
+        return self.difference is None and self.damage is None and not self.unreadable
 
     def render(self) -> str:
         """For people: one line, or the first difference with both sides."""
-        what = f"{self.header.process} epoch {self.header.epoch}: {self.steps} steps identical"
+        what = f"{self.header.process} epoch {self.header.epoch}: {self.steps} steps and {self.effects} effects identical"
         if self.damage is not None:
             return f"{what}, then the file is damaged ({self.damage.fault.name.lower()}) at octet {self.damage.offset}"
+        if self.unreadable:
+            return f"{what}, then step {self.steps + 1} cannot be read: {self.unreadable}"
         if self.difference is None:
             return f"{what}{f', then a torn record of {self.torn} octets' if self.torn else ''}"
         found = self.difference
@@ -109,12 +117,13 @@ class Writer:
 
 
 class Reader:
-    """A recording in memory. After `steps` was exhausted, `damage` and `torn` say how it ended."""
+    """A recording in memory. After `steps` was exhausted, `damage`, `torn` and `unreadable` say how it ended."""
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
         self.damage: codec.Damage | None = None
         self.torn = 0
+        self.unreadable = ""
         scope = int.from_bytes(octets[8:16], "little")  # the scope of the first record: its own epoch, checked below
         first = codec.decode(octets, 0, scope, 0)
         if isinstance(first, codec.Damage) or first.kind != HEADER:
@@ -133,7 +142,11 @@ class Reader:
                 return
             length = int.from_bytes(record.payload[:_LENGTH], "big")
             fact, effects = record.payload[_LENGTH : _LENGTH + length], record.payload[_LENGTH + length :]
-            now, event = _decode_fact(fact)
+            try:
+                now, event = _decode_fact(fact)
+            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+                self.unreadable = str(error)
+                return
             yield Step(number, now, event, effects)
             offset, number = record.end, number + 1
 
@@ -148,21 +161,23 @@ def replay(octets: bytes, factory: Callable[[Header], Component]) -> ReplayRepor
     """Feed the events of a recording to a new component and compare. Raises NotARecordingError."""
     reader = Reader(octets)
     component = factory(reader.header)
-    done = 0
+    done = ordered = 0
     for step in reader.steps():
-        difference = _compare(component, step)
-        if difference is not None:
-            return ReplayReport(reader.header, done, difference)
+        found = compare(component, step)
+        if isinstance(found, Difference):
+            return ReplayReport(reader.header, done, found, effects=ordered)
         done += 1
-    return ReplayReport(reader.header, done, None, reader.damage, reader.torn)
+        ordered += found
+    return ReplayReport(reader.header, done, None, reader.damage, reader.torn, ordered, reader.unreadable)
 
 
-def _compare(component: Component, step: Step) -> Difference | None:
+def compare(component: Component, step: Step) -> int | Difference:
+    """Do the step: the number of its effects when they are the recorded ones."""
     try:
         effects = component.step(step.event, step.now)
     except Exception as error:  # whatever the component raises here is what the report is about
         return Difference(step, _decode_effects(step.effects), (), f"{type(error).__name__}: {error}")
     octets = encode(effects)
     if octets == step.effects:
-        return None
+        return len(effects)
     return Difference(step, _decode_effects(step.effects), _decode_effects(octets))

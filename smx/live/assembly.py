@@ -99,6 +99,14 @@ def _attach_names(runner: Runner, settings: bytes, listeners: Listeners) -> None
     own = decoded(settings, SmarSettings)
     runner.attach(Dns(runner, own))
     runner.attach(Maps(runner, own))
+    runner.at_start(lambda: _tell_addresses(runner, own.own_addresses))
+
+
+def _tell_addresses(runner: Runner, sockets: tuple[tuple[str, int], ...]) -> None:
+    from smx.live.interfaces import listening
+
+    for event in listening(sockets):
+        runner.deliver(event)
 
 
 _ATTACH: Final[dict[str, Callable[[Runner, bytes, Listeners], None]]] = {

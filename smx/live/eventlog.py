@@ -2,6 +2,8 @@
 
 Strategies  Lines are collected and written once a loop turn, with one write(2) to a file opened with O_APPEND, so that processes can share it.
             Which notes are written is decided by a table made at start (SX68): a note below the level of its module costs one look-up.
+            A line is a Struct of its kind, so that msgspec writes all of it at once; what happens to one transaction comes close together, so the
+            texts of the latest ids are kept.
 Failures    A log that cannot be written loses lines, never mail: they are counted, and the count is written when writing works again.
 """
 
@@ -9,9 +11,11 @@ import os
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import asdict
 
 from smx.config.schema_mcp import LogSettings
 from smx.effects import Note
@@ -25,9 +29,10 @@ MODE: Final = 0o640
 STDERR: Final = 2
 TURN_OCTETS_MAX: Final = 256 * KIB  # written at once when more has been collected within one turn
 
-Columns = tuple[tuple[str, bool], ...]  # name in the line, whether the value is an id
-Line = Callable[[str, str, dict[str, int | str]], bytes]  # time, process, fields -> the line
+IDS_KEPT: Final = 4096
+Render = Callable[[msgspec.Struct], bytes]  # the line's Struct -> its octets
 _encode_json = msgspec.json.Encoder().encode
+_text_of_id = lru_cache(IDS_KEPT)(id_text)
 
 
 def level_of(settings: LogSettings, process: str) -> int:
@@ -39,10 +44,18 @@ def level_of(settings: LogSettings, process: str) -> int:
     return LEVELS[found]
 
 
-def _columns(kind: NoteKind) -> Columns:
-    """Names of a note's values in its line: `of_` stands before those that say something about another process than the writer."""
+class _Line(NamedTuple):
+    """How notes of a kind become lines. `make`: time, process, pid, epoch, note, values -> Struct. `ids`: which values are ids."""
+
+    make: Callable[..., msgspec.Struct]
+    ids: tuple[bool, ...]
+
+
+def _line(kind: NoteKind) -> _Line:
+    """A value's name has `of_` before it when it says something about another process than the writer."""
     pairs = [field.partition(":") for field in kind.fields]
-    return tuple((f"of_{name}" if name in _ORIGIN else name, unit == "id") for name, _, unit in pairs)
+    columns = [f"of_{name}" if name in _ORIGIN else name for name, _, _ in pairs]
+    return _Line(msgspec.defstruct("Line", [*_ORIGIN, *columns], gc=False), tuple(unit == "id" for _, _, unit in pairs))
 
 
 class EventLog:
@@ -52,7 +65,7 @@ class EventLog:
         self._settings = settings
         self._clock = clock
         self._loop = loop
-        self._line: Line = FORMATS[settings.format]
+        self._render: Render = FORMATS[settings.format]
         self._pid = os.getpid()
         self._lines: list[bytes] = []
         self._octets = 0
@@ -69,27 +82,24 @@ class EventLog:
     def writer(self, process: str, epoch: int) -> Callable[[Note], None]:
         """The function that writes notes of `process`."""
         level = level_of(self._settings, process)
-        written = {name: _columns(kind) if kind.level <= level else None for name, kind in NOTES.items()}
-        origin: dict[str, int | str] = {"process": process, "pid": self._pid, "epoch": epoch}
+        written = {name: _line(kind) if kind.level <= level else None for name, kind in NOTES.items()}
+        pid = self._pid
         observers = self._observers
 
         def write(note: Note) -> None:
             for observer in observers:
                 observer(process, note)
-            columns = written[note.name]  # a KeyError: the note is not in the table of smx.notes
-            if columns is not None:
-                self._add(columns, note, process, origin)
+            line = written[note.name]  # a KeyError: the note is not in the table of smx.notes
+            if line is not None:
+                values = [
+                    _text_of_id(value) if is_id else text(value) if isinstance(value, bytes) else value
+                    for is_id, value in zip(line.ids, note.values, strict=True)
+                ]
+                self._add(self._render(line.make(self._time(), process, pid, epoch, note.name, *values)))
 
         return write
 
-    def _add(self, columns: Columns, note: Note, process: str, origin: dict[str, int | str]) -> None:
-        line = origin | {"note": note.name}
-        for (name, is_id), value in zip(columns, note.values, strict=True):
-            if is_id:
-                line[name] = id_text(int(value))
-            else:
-                line[name] = text(value) if isinstance(value, bytes) else value
-        octets = self._line(self._time(), process, line)
+    def _add(self, octets: bytes) -> None:
         if not self._lines:
             self._loop.call_soon(self.flush)
         self._lines.append(octets)
@@ -111,7 +121,8 @@ class EventLog:
         if not lines:
             return
         if self._lost:
-            lines.insert(0, self._line(self._time(), "log", {"note": "trouble", "what": "log", "text": f"{self._lost} lines lost"}))
+            trouble = _line(NOTES["trouble"]).make
+            lines.insert(0, self._render(trouble(self._time(), "log", self._pid, 0, "trouble", "log", f"{self._lost} lines lost")))
         try:
             _write_all(self._file, b"".join(lines))
         except OSError:
@@ -145,12 +156,12 @@ def _write_all(file: int, octets: bytes) -> None:
         view = view[os.write(file, view) :]
 
 
-def _json_line(time: str, process: str, fields: dict[str, int | str]) -> bytes:
-    return _encode_json({"time": time, **fields}) + b"\n"
+def _json_line(line: msgspec.Struct) -> bytes:
+    return _encode_json(line) + b"\n"
 
 
-def _logfmt_line(time: str, process: str, fields: dict[str, int | str]) -> bytes:
-    return " ".join([f"time={time}", *(f"{name}={_quoted(value)}" for name, value in fields.items())]).encode() + b"\n"
+def _logfmt_line(line: msgspec.Struct) -> bytes:
+    return " ".join(f"{name}={value if name == 'time' else _quoted(value)}" for name, value in asdict(line).items()).encode() + b"\n"
 
 
 def _quoted(value: int | str) -> str:
@@ -160,12 +171,12 @@ def _quoted(value: int | str) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def _console_line(time: str, process: str, fields: dict[str, int | str]) -> bytes:
+def _console_line(line: msgspec.Struct) -> bytes:
     """For people: `14:03:07.123 qmgr       closed       transaction=...`."""
-    rest = " ".join(f"{name}={_quoted(value)}" for name, value in fields.items() if name not in _CONSOLE_LEFT_OUT)
-    return f"{time[11:23]} {process:<12} {fields['note']:<11} {rest}\n".encode()
+    fields = asdict(line)
+    rest = " ".join(f"{name}={_quoted(value)}" for name, value in fields.items() if name not in _ORIGIN)
+    return f"{fields['time'][11:23]} {fields['process']:<12} {fields['note']:<11} {rest}\n".encode()
 
 
 _ORIGIN: Final = ("time", "process", "pid", "epoch", "note")
-_CONSOLE_LEFT_OUT: Final = frozenset(_ORIGIN)
-FORMATS: Final[dict[str, Line]] = {"json": _json_line, "logfmt": _logfmt_line, "console": _console_line}
+FORMATS: Final[dict[str, Render]] = {"json": _json_line, "logfmt": _logfmt_line, "console": _console_line}

@@ -38,6 +38,11 @@ def make_component(process: str, settings: bytes) -> Component:
             from smx.lda.machine import Lda
 
             return Lda(decoded(settings, LdaSettings))
+        case "mcp":
+            from smx.config.schema import Settings
+            from smx.mcp.machine import Mcp
+
+            return Mcp(decoded(settings, Settings))
     raise AssertionError(f"no component for {process}")
 
 

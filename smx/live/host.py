@@ -77,6 +77,7 @@ class Host:
         self._inbox: deque[tuple[Runner, AnyEvent]] = deque()
         self._running = False
         self._ended = False
+        self._closing = False
         self._begins: list[Callable[[], None]] = []
         self._to_stop: list[Runner] | None = None
         self._stop_deadline = 0
@@ -247,7 +248,8 @@ class Host:
             self.fail(StopTimedOutError(f"no orderly stop within the grace: {', '.join(late)}"))
 
     def _end_soon(self) -> None:
-        self.loop.stop()
+        if not self._closing:  # what is being closed has ended; a stop that comes from outside now must not cut the goodbyes short
+            self.loop.stop()
 
     def discard(self) -> None:
         """Free what was attached to a host that will not run."""
@@ -256,7 +258,7 @@ class Host:
 
     def _close(self) -> None:
         """Free everything; no component runs any more."""
-        self._running = True
+        self._running = self._closing = True
         for runner in reversed(self.runners):
             runner.close()
         for task in self._tasks:

@@ -42,6 +42,7 @@ from smx.live.device import Orders
 from smx.live.epoch_file import DamagedEpochFileError, read_epoch, save_epoch
 from smx.live.host import HaltedError, Host
 from smx.live.listeners import bind
+from smx.live.record import Recorder
 from smx.live.runner import Runner
 from smx.live.timers import Timers
 from smx.mcp import plan
@@ -256,10 +257,11 @@ def run(settings: Settings, record: str = "", on_ready: Callable[[], None] | Non
     """
     try:
         spool_directories.prepare(settings)
-        if record:
-            os.makedirs(record, mode=0o700, exist_ok=True)
-        if settings.mcp.group and os.geteuid() == 0:
+        grouped = bool(settings.mcp.group) and os.geteuid() == 0
+        if grouped:
             os.setegid(getgrnam(settings.mcp.group).gr_gid)
+        if record:
+            _make_record_directory(record, shared=grouped)
         lock_fd = spool_lock.take(settings.spool, LEFTOVER_WAIT_S)
         _share_log(settings)
     except spool_lock.SpoolHeldError as error:
@@ -300,6 +302,8 @@ def _host(settings: Settings, lock_fd: int, record: str) -> Host:
     attach_links(runner)
     supervision = Supervision(runner, settings, lock_fd, record)
     runner.attach(supervision)
+    if record:
+        Recorder(runner, record, msgspec.msgpack.encode(settings))
     grace_us = settings.mcp.stop_timeout_us * (2 * len(settings.order) + 1)
     asked: list[bool] = []
 
@@ -319,6 +323,14 @@ def _host(settings: Settings, lock_fd: int, record: str) -> Host:
         host.loop.add_signal_handler(number, stop)
     host.loop.add_signal_handler(signal.SIGHUP, reopen)
     return host
+
+
+def _make_record_directory(path: str, *, shared: bool) -> None:
+    """Processes of several users write into it as members of their group; each of their files is their own (it holds mail)."""
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    if shared:
+        os.chown(path, -1, os.getegid())
+        os.chmod(path, 0o730)
 
 
 def _share_log(settings: Settings) -> None:

@@ -5,6 +5,7 @@
     "john doe": john@example.org  names and targets may be quoted
     root: \\root, admin            a backslash, or the name itself, stops: that user gets the mail without further expansion
     owner-list: admin             errors of mail to `list` go to the owner (the reverse-path is changed, RFC 5321 3.9.2)
+    sales: ${user}-${detail}@crm.example    parts of the address that was looked up (mailer_macros, SX51); in a domain only ${domain}
     # comment                     only where a line begins
 
 Not supported: delivery to a program (`|command`) or file (`/path`) and `:include:`, because only an LMTP server delivers here; an
@@ -13,14 +14,16 @@ aliases file that has them is refused as a whole, with file and line.
 
 from typing import Final, NamedTuple
 
-from smx.limits import ALIAS_DEPTH_MAX, EXPANSION_RECIPIENTS_MAX
+from smx.config.mailer_macros import ADDRESS, DOMAIN, MACRO_BEGIN, macros_in, with_values
+from smx.limits import ALIAS_DEPTH_MAX, EXPANSION_RECIPIENTS_MAX, PATH_OCTETS_MAX
 from smx.smar import rulings
-from smx.smar.names import Name, split
+from smx.smar.names import Name, macro_values, split, unquoted
 from smx.smar.rulings import Ruling
 from smx.smar.tables import Tables
 from smx.smtp.address import quoted
 
 FORM: Final = "expected `name: target, target`"
+WHOLE: Final = f"{MACRO_BEGIN}{ADDRESS}}}"
 
 
 class Entry(NamedTuple):
@@ -86,6 +89,8 @@ def _name(text: str) -> str:
     target = _target(text)
     if target.final:
         raise ValueError(f"a name has no backslash; {FORM}")
+    if MACRO_BEGIN in text:
+        raise ValueError(f"a name has no macros: {text}")
     name = split(target.address.encode())
     return f"{name.local}@{name.domain}".lower() if name.domain else name.local.lower()
 
@@ -110,6 +115,8 @@ def _target(text: str) -> Target:
     if bare.lower().startswith(":include:"):
         raise ValueError(f"included lists are not supported: {text}")
     local, at, domain = _cut_domain(text)
+    macros_in(local)
+    macros_in(domain, (DOMAIN,))
     if local.startswith('"') != local.endswith('"') or (not local.startswith('"') and any(letter in local for letter in ' \t"(),:;<>[\\')):
         raise ValueError(f"not an address: {text}")
     if not at:
@@ -202,7 +209,7 @@ def _walk(tables: Tables, name: Name, found: tuple[str, str], members: dict[str,
     visited.add(own)
     tables.explain("alias", "{}: {}", key, value)
     for target in parse_targets(value):
-        address = target.address if "@" in target.address else joined(target.address, _home(tables, name))
+        address = _member(tables, name, target.address)
         member = split(address.encode())
         local = tables.is_local(member.domain)
         same = folded(member, local=local)
@@ -216,6 +223,22 @@ def _walk(tables: Tables, name: Name, found: tuple[str, str], members: dict[str,
             members.setdefault(same, address)
             if len(members) > EXPANSION_RECIPIENTS_MAX:
                 raise _RefusedError(rulings.ALIAS_LARGE)
+
+
+def _member(tables: Tables, name: Name, target: str) -> str:
+    """The address of a target: in the home domain of the alias where it has none, with its macros filled in."""
+    if MACRO_BEGIN not in target:
+        return target if "@" in target else joined(target, _home(tables, name))
+    values = macro_values(name, tables.settings.recipient_delimiter)
+    local, at, domain = _cut_domain(target)
+    if local.lower() == WHOLE and not at:
+        return values[ADDRESS]
+    local = with_values(unquoted(local) if local.startswith('"') else local, values)
+    domain = with_values(domain, values) if at else _home(tables, name)
+    address = joined(local, domain)
+    if not local or len(address.encode()) + len("<>") > PATH_OCTETS_MAX:
+        raise _RefusedError(rulings.UNKNOWN_USER)
+    return address
 
 
 def _home(tables: Tables, name: Name) -> str:

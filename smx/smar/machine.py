@@ -77,6 +77,7 @@ class Smar:
         self._trail = trail
         self._tables = Tables(settings, trail)
         self._cache = Cache(settings.dns_cache)
+        self._listening: list[tuple[str, int]] = []
         self._epochs: dict[str, int] = {}
         self._epoch = 0
         self._ready = False
@@ -135,7 +136,8 @@ class Smar:
         self._settings = msgspec.msgpack.decode(event.settings, type=SmarSettings)
         self._tables = tables = Tables(self._settings, self._trail)
         tables.now, tables.seed = now, old.seed
-        tables.own_addresses |= old.own_addresses
+        for host, port in self._listening:
+            tables.add_own_address(host, port)
         self._cache = Cache(self._settings.dns_cache)
         self._load_maps()
         for name, known in tables.maps.items():
@@ -173,9 +175,9 @@ class Smar:
             del self._epochs[event.process]
 
     def _on_listening(self, event: Listening, now: int) -> None:
-        """An address on which this host takes mail; the unspecified one says nothing (SX46)."""
-        if event.port == self._settings.smtp_port and event.host not in ("", "0.0.0.0", "::"):
-            self._tables.add_own_address(event.host)
+        """An address on which this host takes mail, beside those of the settings: the runtime found it for a socket of the unspecified one (SX46)."""
+        self._listening.append((event.host, event.port))
+        self._tables.add_own_address(event.host, event.port)
 
     def _on_told(self, event: Told, now: int) -> None:
         message = event.message

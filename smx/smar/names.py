@@ -7,6 +7,9 @@ ASCII, local parts without quotes.
 import ipaddress
 from typing import Final, NamedTuple
 
+from smx.config.mailer_macros import ADDRESS, DETAIL, DOMAIN, USER
+from smx.smtp.address import quoted
+
 POSTMASTER: Final = "postmaster"
 
 
@@ -69,6 +72,14 @@ def same_address(address: str) -> str:
         return str(ipaddress.ip_address(address))
     except ValueError:
         return address
+
+
+def macro_values(name: Name, delimiter: str) -> dict[str, str]:
+    """What the macros of a right-hand side stand for (SX51)."""
+    user = without_detail(name.local, delimiter) or name.local
+    detail = name.local[len(user) + len(delimiter) :] if user != name.local else ""
+    address = f"{quoted(name.local.encode()).decode()}@{name.domain}"
+    return {USER: user, DETAIL: detail, DOMAIN: name.domain, ADDRESS: address}
 
 
 def without_detail(local: str, delimiter: str) -> str:

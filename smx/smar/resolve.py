@@ -11,6 +11,8 @@
     5. address literal              to that address, no MX
     6. MX records (SX46)
 
+Right-hand sides of aliases and of the mailer table may name parts of the address by macros (smx.config.mailer_macros).
+
 Errors of a route are verdicts: deferred (4yz) or failed (5yz), with the same texts that RCPT would get.
 """
 

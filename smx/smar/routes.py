@@ -7,7 +7,7 @@ The rules for MX records, in their order:
     null MX (RFC 7505)                   5.1.10 for good
     no MX record                         the domain itself, as if by MX 0
     sorted by preference; equals drawn   anew for each resolution, so QMGR must not remember the order
-    a record is this host                it and all records that are not better are dropped; none left: 5.4.6 for good
+    a record is this host                by its name, or by address and port: it and all records that are not better are dropped; none left: 5.4.6 for good
     addresses of each host               in the order of the answer, IPv4 before IPv6 (smtpc.ipv6 = no leaves those out)
     no host has an address               5.4.4 for good, or 4.4.3 when one of them could not be asked
 
@@ -16,6 +16,7 @@ A host whose address could not be found now is left out when another one has som
 
 from typing import Final, NamedTuple
 
+from smx import limits
 from smx.config.schema_smar import MailerEntry
 from smx.events import DnsRecord
 from smx.messages import Host, Protocol, Route
@@ -26,9 +27,6 @@ from smx.smar.rulings import Ruling
 from smx.smar.tables import Tables, lot
 from smx.units import MINUTE
 
-HOSTS_MAX: Final = 10  # MX hosts that are looked up; RFC 5321 5.1 asks for two addresses at least
-ADDRESSES_MAX: Final = 8  # of one host
-RECORDS_MAX: Final = 100  # MX records that are looked at
 REMEMBERED_US: Final = 5 * MINUTE  # QMGR remembers no route for longer, so that new settings and new records come into force
 LOCALHOST: Final = ("127.0.0.1",)  # RFC 6761 6.3: never asked of the DNS
 LOCAL_DESTINATION: Final = "local"
@@ -64,7 +62,7 @@ def literal_route(tables: Tables, domain: str) -> Found:
     address = literal_address(domain)
     if not address:
         return Found(rulings.BAD_DOMAIN, tables.now + REMEMBERED_US)
-    if address in tables.own_addresses:
+    if tables.is_own((address,), tables.settings.smtp_port):
         tables.explain("self", "{} is an address of this host", address)
         return Found(rulings.LOOP, tables.now + REMEMBERED_US)
     tables.explain("literal", "{} stands in the address", address)
@@ -112,7 +110,7 @@ def _host_route(tables: Tables, host: str, port: int, protocol: Protocol) -> Flo
         failed = any(answer.status == "TEMP" for answer in answers)
         tables.explain("address", "{} has no address{}", host, " now" if failed else "")
         return Found(rulings.DNS_FAILED if failed else rulings.ROUTE_BROKEN, 0)
-    if protocol is Protocol.SMTP and port == tables.settings.smtp_port and (host == tables.hostname or tables.own_addresses.intersection(addresses)):
+    if protocol is Protocol.SMTP and (tables.is_own(addresses, port) or (host == tables.hostname and port == tables.settings.smtp_port)):
         tables.explain("self", "{} is this host", host)
         return Found(rulings.LOOP, 0)
     tables.explain("address", "{} port {}: {}", host, port, addresses)
@@ -123,7 +121,10 @@ def _host_route(tables: Tables, host: str, port: int, protocol: Protocol) -> Flo
 
 
 def mx_route(tables: Tables, domain: str, port: int) -> Flow[Found]:
-    """By the MX records of the domain, or by its addresses when it has none. This host is found among them only by its own port."""
+    """By the MX records of the domain, or by its addresses when it has none.
+
+    This host is found among them by its name at smtp_port, or by an address and port of ours.
+    """
     destination = domain if port == tables.settings.smtp_port else f"{domain}:{port}"
     (answer,) = yield from ask_dns(DnsQuestion(domain, "MX"))
     exchanges = _exchanges(tables, domain, answer)
@@ -133,7 +134,7 @@ def mx_route(tables: Tables, domain: str, port: int) -> Flow[Found]:
         exchanges = _cut_at(tables, exchanges, [e.preference for e in exchanges if e.host == tables.hostname])
     if not exchanges:
         return Found(rulings.LOOP, _soonest(tables, (answer,)))
-    exchanges = exchanges[:HOSTS_MAX]
+    exchanges = exchanges[: limits.MX_HOSTS_MAX]
     answers = yield from _ask_addresses(tables, [e.host for e in exchanges])
     known = [e._replace(addresses=_addresses(of_host)) for e, of_host in zip(exchanges, answers, strict=True)]
     reachable = [e for e in known if e.addresses]
@@ -142,8 +143,7 @@ def mx_route(tables: Tables, domain: str, port: int) -> Flow[Found]:
         failed = any(a.status == "TEMP" for of_host in answers for a in of_host)
         tables.explain("address", "no host of {} has an address{}", domain, " now" if failed else "")
         return Found(rulings.DNS_FAILED, 0) if failed else Found(rulings.UNROUTABLE, expires_at)
-    if port == tables.settings.smtp_port:
-        reachable = _cut_at(tables, reachable, [e.preference for e in reachable if tables.own_addresses.intersection(e.addresses)])
+    reachable = _cut_at(tables, reachable, [e.preference for e in reachable if tables.is_own(e.addresses, port)])
     if not reachable:
         return Found(rulings.LOOP, expires_at)
     for exchange in reachable:
@@ -165,7 +165,7 @@ def _exchanges(tables: Tables, domain: str, answer: DnsAnswer) -> list[_Exchange
         case "NODATA":
             tables.explain("implicit-mx", "{} has no MX record: the domain itself, as if by MX 0", answer.name)
             return [_Exchange(0, answer.name)]
-    records = [record for record in answer.records[:RECORDS_MAX] if record.value]
+    records = [record for record in answer.records[: limits.MX_RECORDS_MAX] if record.value]
     if not records:
         tables.explain("null-mx", "{} takes no mail", domain)
         return rulings.NULL_MX
@@ -201,7 +201,7 @@ def _ask_addresses(tables: Tables, hosts: list[str]) -> Flow[list[tuple[DnsAnswe
 def _addresses(answers: tuple[DnsAnswer, ...]) -> tuple[str, ...]:
     """The addresses of one host: in the order of the answers (RFC 5321 5.1: "in the order presented"), each family's share bounded."""
     values = [_values(answer.records) for answer in answers if answer.status == "OK"]
-    share = ADDRESSES_MAX // max(len(values), 1)
+    share = limits.MX_HOST_ADDRESSES_MAX // max(len(values), 1)
     return tuple(address for found in values for address in found[:share])
 
 

@@ -7,10 +7,14 @@ Keys of maps and aliases fold case, as local parts of local users do.
 import hashlib
 from typing import Final
 
+from msgspec.structs import replace
+
+from smx.config.mailer_macros import DOMAIN, MACRO_BEGIN, USER, macros_in, with_values
 from smx.config.schema_smar import MailerEntry, SmarSettings
 from smx.events import MapLoaded
+from smx.limits import DOMAIN_OCTETS_MAX, REPLY_TEXT_OCTETS_MAX
 from smx.smar.flow import Flow, MapAnswer, MapWanted, ask_map
-from smx.smar.names import Name, literal_address, same_address, without_detail
+from smx.smar.names import Name, literal_address, macro_values, same_address, without_detail
 
 ALIASES_MAP: Final = "smar.aliases"  # no map of the configuration can have a dot in its name
 
@@ -54,12 +58,15 @@ class Tables:
         self.local_domains = frozenset(domain.lower() for domain in settings.local_domains)
         self.relay_domains = frozenset(domain.lower() for domain in settings.relay_domains)
         self._local_literals = frozenset(address for domain in settings.local_domains if (address := literal_address(domain)))
-        self.own_addresses = set(self._local_literals)
+        self._own = {(address, settings.smtp_port) for address in self._local_literals}
+        for host, port in settings.own_addresses:
+            self.add_own_address(host, port)
         self.maps = _maps(settings)
         self._mailers = {entry.pattern.lower(): entry for entry in settings.mailertable}
         self._addressed = frozenset(pattern.rpartition("@")[2] for pattern in self._mailers if "@" in pattern)
         self._aliases_by_local_part = "localpart" in settings.aliases.flags
         self.foreign_aliases = ALIASES_MAP in self.maps and "local_domains" not in settings.aliases.flags
+        self._macros = {pattern: macros_in(_right_hand_side(entry)) for pattern, entry in self._mailers.items() if MACRO_BEGIN in _right_hand_side(entry)}
         self._draws = 0
 
     def explain(self, rule: str, template: str, *values: object) -> None:
@@ -77,12 +84,27 @@ class Tables:
         """One of relay_domains; a row `.example.org` there means everything below it."""
         return bool(self.relay_domains) and (domain in self.relay_domains or any(suffix in self.relay_domains for suffix in suffixes(domain)))
 
-    def add_own_address(self, host: str) -> None:
-        """An address on which this host takes mail (SX46)."""
-        self.own_addresses.add(same_address(host))
+    def add_own_address(self, host: str, port: int) -> None:
+        """Where this host takes mail (SX46); the unspecified address says nothing of where that is."""
+        if host not in ("", "0.0.0.0", "::"):
+            self._own.add((same_address(host), port))
+
+    def is_own(self, addresses: tuple[str, ...], port: int) -> bool:
+        """Whether one of these leads back here. The port counts: another server may share our address."""
+        own = self._own
+        return any((address, port) in own for address in addresses)
 
     def mailer(self, name: Name, *, local: bool) -> MailerEntry | None:
-        """The row of the mailer table: the address, the domain, the longest `.suffix`, `*` (SX52). For local domains only the first two."""
+        """The row of the mailer table: the address, the domain, the longest `.suffix`, `*` (SX52). For local domains only the first two.
+
+        Macros in it are filled in (SX51); where that leads to nothing that can be used the row is an error.
+        """
+        row = self._row(name, local=local)
+        if row is None or row.pattern.lower() not in self._macros:
+            return row
+        return _filled(row, macro_values(name, self.settings.recipient_delimiter))
+
+    def _row(self, name: Name, *, local: bool) -> MailerEntry | None:
         table = self._mailers
         if not table:
             return None
@@ -98,11 +120,18 @@ class Tables:
 
     def uniform(self, domain: str) -> bool:
         """Whether every local part of this domain goes the same way, so that QMGR may remember the route for all of them."""
-        if domain in self._addressed:
+        if domain in self._addressed or self._goes_by_local_part(domain):
             return False
         if not self.is_local(domain):
             return not self.foreign_aliases
         return ALIASES_MAP not in self.maps and not self.settings.local_user_map and self.postmaster == f"postmaster@{domain}"
+
+    def _goes_by_local_part(self, domain: str) -> bool:
+        """Whether macros make the row of this domain another one for each local part."""
+        if not self._macros:
+            return False
+        row = self._row(Name("", domain), local=self.is_local(domain))
+        return row is not None and bool(self._macros.get(row.pattern.lower(), frozenset()) - {DOMAIN})
 
     # --- maps -----------------------------------------------------------------------------------------------------------------
 
@@ -174,6 +203,31 @@ class Tables:
         """The key of the next random choice: seed, purpose, number."""
         self._draws += 1
         return b"%d/mx/%d/" % (self.seed, self._draws)
+
+
+def _right_hand_side(entry: MailerEntry) -> str:
+    """All of it in which a macro may stand."""
+    return f"{entry.host} {entry.path} {entry.text}"
+
+
+def _filled(row: MailerEntry, values: dict[str, str]) -> MailerEntry:
+    """The row for one recipient. Octets of a peer reach a reply as visible ASCII only, and a path as one component of it."""
+    if row.kind == "error":
+        text = with_values(row.text, values).encode("ascii", "backslashreplace").decode()
+        return replace(row, text="".join(letter if letter.isprintable() else "?" for letter in text)[:REPLY_TEXT_OCTETS_MAX])
+    if row.path:
+        component = {USER: values[USER].lower(), DOMAIN: values[DOMAIN]}
+        if all(_is_component(value) for value in component.values()):
+            return replace(row, path=with_values(row.path, component))
+        return replace(row, kind="error", code="5.1.1", text="No such user")
+    if values[DOMAIN].startswith("["):
+        return replace(row, kind="error", code="4.3.5", text="The route configured for this domain needs a name, not an address")
+    return replace(row, host=with_values(row.host, values))
+
+
+def _is_component(text: str) -> bool:
+    """One ordinary component of a path: no separator, nothing hidden, nothing that does not print."""
+    return bool(text) and len(text.encode()) <= DOMAIN_OCTETS_MAX and text.isprintable() and "/" not in text and " " not in text and text[0] != "."
 
 
 def lot(key: bytes, host: str) -> bytes:

@@ -156,9 +156,7 @@ def _end_of_domain(octets: bytes, at: int) -> int:
 
 
 def _check_sizes(local_part: bytes, domain: bytes) -> None:
-    """RFC 5321 4.5.3.1.1 to 4.5.3.1.3, over the address as it was sent."""
-    if len(local_part) > limits.LOCAL_PART_OCTETS_MAX:
-        raise _bad("local part too long")
+    """RFC 5321 4.5.3.1.2 and 4.5.3.1.3, over the address as it was sent. 4.5.3.1.1 has no limit here but that of the path."""
     if len(local_part) + len(domain) + len(b"<@>") > limits.PATH_OCTETS_MAX:
         raise _bad("path too long")
     if len(domain) > limits.LABEL_OCTETS_MAX and not domain.startswith(b"["):

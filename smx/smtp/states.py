@@ -112,7 +112,7 @@ CLIENT: Final[dict[Stage, tuple[str, str, str, str, str, str]]] = {
     Stage.CONTENT:  ("broken",     "broken",   "cut_short",   "cut_short",   "closed",  "broken"),
     Stage.END:      ("delivered",  "broken",   "end_refused", "end_refused", "closed",  "broken"),
     Stage.DISCARD:  ("go_on",      "broken",   "go_on",       "go_on",       "closed",  "broken"),
-    Stage.RSET:     ("go_on",      "broken",   "give_up",     "give_up",     "closed",  "broken"),
+    Stage.RSET:     ("go_on",      "broken",   "rset_refused", "rset_refused", "closed", "broken"),
     Stage.QUIT:     ("over",       "over",     "over",        "over",        "over",    "over"),
 }
 # fmt: on

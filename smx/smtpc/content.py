@@ -50,3 +50,25 @@ class Contents:
         session.chunk = None
         session.wanted = False
         session.left = 0
+
+
+def feed(session: Session) -> None:
+    """Hand the stretch that was read to the dialogue; with the last one comes the end, if the checksum agrees (I5)."""
+    dialogue, delivery = session.dialogue, session.delivery
+    assert dialogue is not None
+    assert delivery is not None
+    chunk, session.chunk = session.chunk or b"", None
+    if session.left == 0 and session.crc != delivery.order.content.checksum:
+        abort(session, b"content is damaged: its checksum does not agree")  # QMGR sees by the text what to do
+        return
+    dialogue.send_content(chunk)
+    if session.left == 0:
+        session.wanted = False
+        dialogue.end_content()
+
+
+def abort(session: Session, text: bytes) -> None:
+    """The connection is closed at once, before the dot where it was not sent: the server gets no half of a message."""
+    assert session.dialogue is not None
+    session.hard = session.aborted = True
+    session.dialogue.abort(text)

@@ -36,18 +36,16 @@ Standards
     Not done: recognising ourselves by the name in a greeting (RFC 5321 says nothing of it, and load balancers share a name); loops end by the MX
     rule in SMAR and by the count of Received fields.
 See also
-    smx/smtpc/session.py, smx/smtpc/route.py, smx/smtp/client.py.
+    smx/smtpc/deliveries.py (the work itself), session.py, route.py, content.py, patience.py, reports.py; smx/smtp/client.py.
 """
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from smx import limits
 from smx.config.schema_smtpc import SmtpcSettings
-from smx.effects import AnyEffect, Arm, Close, Connect, Disarm, Halt, Note, StartTls, Tell, Transmit
+from smx.effects import AnyEffect, Arm, Halt, Note, Tell
 from smx.events import (
     AnyEvent,
     Connected,
@@ -66,34 +64,14 @@ from smx.events import (
     Told,
     Unlinked,
 )
-from smx.messages import Capacity, Deliver, Delivered, DotSent, Outcome, Protocol, StopAsked, Verdict
-from smx.smtp.client import ClientDialogue
-from smx.smtp.plan import (
-    STAGE_END,
-    STAGE_MAIL,
-    STAGE_TLS,
-    TLS_NONE,
-    TLS_OPPORTUNISTIC,
-    ClientSettings,
-    ContentSent,
-    ContentWanted,
-    SessionReady,
-    TlsWanted,
-    TransactionDone,
-)
-from smx.smtp.plan import Verdict as Decision
+from smx.messages import Capacity, Deliver, StopAsked
 from smx.smtp.states import Stage
-from smx.smtpc.content import Contents
-from smx.smtpc.patience import TIMER, is_over, timeouts_of, wait
-from smx.smtpc.pool import Pool
-from smx.smtpc.route import candidates, transaction
-from smx.smtpc.session import Delivery, Session, State
-from smx.units import SECOND
+from smx.smtpc.content import abort, feed
+from smx.smtpc.deliveries import TIMER_IDLE, Deliveries
+from smx.smtpc.patience import TIMER, is_over, wait
+from smx.smtpc.reports import QMGR
+from smx.smtpc.session import Session
 
-QMGR: Final = "qmgr"
-LINGER_US: Final = 2 * SECOND  # a session is kept so long when QMGR says nothing of it
-UNSAID_MAX: Final = limits.DELIVERIES_MAX  # results that wait for a link to their QMGR
-TIMER_IDLE: Final = "idle"
 TIMER_STOP: Final = "stop"
 
 
@@ -102,18 +80,10 @@ class Smtpc:
 
     def __init__(self, settings: SmtpcSettings, name: str = "smtpc.0") -> None:
         self.name: Final = name
-        self._pool = Pool(settings.sessions_max)
-        self._contents = Contents()
-        self._deliveries: dict[Delivery, None] = {}  # in hand, in the order of their arrival
-        self._waiting: deque[Delivery] = deque()
-        self._unsaid: deque[tuple[int, Delivered]] = deque(maxlen=UNSAID_MAX)  # (epoch of its QMGR, result)
-        self._last_connection = 0
-        self._qmgr_epoch = 0  # 0: no link
-        self._sweep_at = 0  # when the idle timer rings, 0: not armed
-        self._stopping = False
+        self._work: Final = Deliveries(settings)
+        self._pool: Final = self._work.pool
+        self._reports: Final = self._work.reports
         self._halted = False
-        self._effects: list[AnyEffect] = []
-        self._configure(settings)
         self._handlers: dict[type, Callable[[Any, int], None]] = {
             Started: self._on_started,
             StopRequested: self._on_stop_requested,
@@ -133,64 +103,56 @@ class Smtpc:
         }
 
     def step(self, event: AnyEvent, now: int) -> list[AnyEffect]:
-        effects = self._effects = []
+        work = self._work
+        effects = work.effects = []
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event, now)
-            if self._waiting:
-                self._serve_waiting(now)
-            if self._stopping:
+            if work.waiting:
+                work.serve_waiting(now)
+            if work.stopping:
                 self._halt_when_done()
         return effects
 
     # --- the process ----------------------------------------------------------------------------------------------------
 
-    def _configure(self, settings: SmtpcSettings) -> None:
-        self._settings = settings
-        self._timeouts = timeouts_of(settings.timeouts)
-        self._pool.most = settings.sessions_max
-        helo = settings.helo.encode()
-        self._dialogues = {(lmtp, tls): ClientSettings(helo, lmtp=lmtp, tls=tls) for lmtp in (False, True) for tls in (TLS_NONE, TLS_OPPORTUNISTIC)}
-
     def _on_started(self, event: Started, now: int) -> None:
-        self._effects.append(Note("started", (event.epoch,)))
-        self._effects.append(Note("ready", (event.epoch,)))
+        self._work.effects += (Note("started", (event.epoch,)), Note("ready", (event.epoch,)))
 
     def _on_reconfigured(self, event: Reconfigured, now: int) -> None:
-        self._configure(msgspec.msgpack.decode(event.settings, type=SmtpcSettings))
+        self._work.configure(msgspec.msgpack.decode(event.settings, type=SmtpcSettings))
         self._tell_capacity()
 
     def _on_linked(self, event: Linked, now: int) -> None:
         if event.process != QMGR:
             return
-        self._qmgr_epoch = event.epoch
+        self._reports.epoch = event.epoch
         self._tell_capacity()
-        for epoch, delivered in self._unsaid:
-            if epoch == event.epoch:
-                self._effects.append(Tell(QMGR, delivered))
-        self._unsaid.clear()
+        self._reports.say_unsaid(self._work.effects)
 
     def _tell_capacity(self) -> None:
-        if self._qmgr_epoch:
-            self._effects.append(Tell(QMGR, Capacity(0 if self._stopping else self._settings.sessions_max)))
+        work = self._work
+        if self._reports.epoch:
+            work.effects.append(Tell(QMGR, Capacity(0 if work.stopping else work.settings.sessions_max)))
 
     def _on_unlinked(self, event: Unlinked, now: int) -> None:
         """QMGR will try again all that was in hand: drop what has made no copy yet."""
-        if event.process != QMGR or event.epoch != self._qmgr_epoch:
+        if event.process != QMGR or event.epoch != self._reports.epoch:
             return
-        self._qmgr_epoch = 0
-        self._waiting.clear()
-        self._deliveries = {delivery: None for delivery in self._deliveries if delivery.dot_sent}
+        work = self._work
+        self._reports.epoch = 0
+        work.waiting.clear()
+        work.in_hand = {delivery: None for delivery in work.in_hand if delivery.dot_sent}
         for session in self._pool:
             if session.delivery is not None and not session.delivery.dot_sent:
                 session.delivery = None
                 session.hard = True
-                self._end_session(session)
+                work.end_session(session)
 
     def _on_told(self, event: Told, now: int) -> None:
         message = event.message
         if type(message) is Deliver:
-            self._on_deliver(message, now)
+            self._work.deliver(message, now)
         elif type(message) is StopAsked:
             self._stop(message.grace_us, now)
 
@@ -199,155 +161,45 @@ class Smtpc:
 
     def _stop(self, grace_us: int, now: int) -> None:
         """Take nothing new, finish what is in hand, quit what is idle."""
-        if self._stopping:
+        work = self._work
+        if work.stopping:
             return
-        self._stopping = True
-        self._effects.append(Note("stopping", ("asked",)))
-        self._effects.append(Arm(TIMER_STOP, 0, now + grace_us))
+        work.stopping = True
+        work.effects += (Note("stopping", ("asked",)), Arm(TIMER_STOP, 0, now + grace_us))
         self._tell_capacity()
-        while self._waiting:
-            self._defer(self._waiting.popleft(), b"the SMTP client is being stopped")
+        while work.waiting:
+            work.defer(work.waiting.popleft(), b"the SMTP client is being stopped")
         for session in self._pool.idle():
-            self._quit(session, now)
+            work.quit(session, now)
 
     def _on_grace_over(self, now: int) -> None:
         for session in self._pool:
             if session.dialogue is not None:
-                self._abort(session, b"the SMTP client was stopped")
-                self._pump(session, now)
+                abort(session, b"the SMTP client was stopped")
+                self._work.go_on(session, now)
             elif session.delivery is not None:
                 delivery, session.delivery = session.delivery, None
                 session.hard = True
-                self._end_session(session)
-                self._defer(delivery, b"the SMTP client was stopped")
+                self._work.end_session(session)
+                self._work.defer(delivery, b"the SMTP client was stopped")
 
     def _halt_when_done(self) -> None:
-        if not self._pool and not self._deliveries and not self._halted:
+        if not self._pool and not self._work.in_hand and not self._halted:
             self._halted = True
-            self._effects.append(Halt("stopped"))
+            self._work.effects.append(Halt("stopped"))
 
-    # --- deliveries -----------------------------------------------------------------------------------------------------
-
-    def _on_deliver(self, order: Deliver, now: int) -> None:
-        delivery = Delivery(order, self._qmgr_epoch, candidates(order.route, ipv6=self._settings.ipv6))
-        self._deliveries[delivery] = None
-        if self._stopping:
-            self._defer(delivery, b"the SMTP client is being stopped")
-        elif not delivery.candidates:
-            self._finish(delivery, delivery.verdicts_of_failure(), connected=False)
-        else:
-            self._begin(delivery, now)
-
-    def _begin(self, delivery: Delivery, now: int) -> None:
-        """On an idle session of one of its hosts, else on a new connection, else when there is room for one."""
-        if self._pool.any_idle:
-            for position in range(delivery.position, len(delivery.candidates)):
-                session = self._pool.idle_for(delivery.candidates[position].key)
-                if session is not None:
-                    delivery.position = position
-                    self._reuse(session, delivery, now)
-                    return
-        self._connect(delivery, now)
-
-    def _reuse(self, session: Session, delivery: Delivery, now: int) -> None:
-        self._pool.leave_idle(session)
-        session.state = State.OPEN
-        session.delivery = delivery
-        delivery.reused = delivery.connected = True
-        self._begin_transaction(session, delivery)
-        self._contents.prefetch(session, self._effects)
-        self._pump(session, now)
-
-    def _begin_transaction(self, session: Session, delivery: Delivery) -> None:
-        assert session.dialogue is not None
-        session.used += 1
-        session.rewind(delivery)
-        session.dialogue.begin(transaction(delivery.order))
-
-    def _connect(self, delivery: Delivery, now: int) -> None:
-        if self._pool.full:
-            if not self._pool.any_idle:
-                self._wait(delivery)
-                return
-            oldest = self._pool.oldest_idle()
-            self._quit(oldest, now)
-            self._end_session(oldest)  # QUIT is sent, its reply is not awaited: the slot is needed
-        self._last_connection -= 1
-        session = Session(self._last_connection, delivery.candidate, delivery)
-        self._pool.add(session)
-        _, address, port = session.candidate.key
-        self._effects.append(Connect(session.connection, address, port, self._source(address)))
-        wait(session, now, self._settings.timeouts.connect_us, self._effects)
-
-    def _source(self, address: str) -> str:
-        if address.startswith("/"):
-            return ""
-        return self._settings.bind_inet6 if ":" in address else self._settings.bind_inet
-
-    def _wait(self, delivery: Delivery) -> None:
-        """All sessions are in use, some perhaps by QUIT: it comes next, within a bound (I16)."""
-        if len(self._waiting) < limits.DELIVERIES_MAX:
-            self._waiting.append(delivery)
-        else:
-            self._defer(delivery, b"too many deliveries at a time")
-
-    def _serve_waiting(self, now: int) -> None:
-        while self._waiting and (self._pool.any_idle or not self._pool.full):
-            self._begin(self._waiting.popleft(), now)
-
-    def _defer(self, delivery: Delivery, text: bytes) -> None:
-        """The delivery ends here, and no host is at fault."""
-        delivery.failure = (Outcome.DEFERRED, 0, b"4.3.2", text, "")
-        self._finish(delivery, delivery.verdicts_of_failure(), connected=True)
-
-    def _next_candidate(self, delivery: Delivery, now: int) -> None:
-        """This address did not take it (RFC 5321 5.1)."""
-        delivery.position += 1
-        delivery.plain = False
-        if delivery.position < len(delivery.candidates) and not self._stopping:
-            self._begin(delivery, now)
-        else:
-            self._finish(delivery, delivery.verdicts_of_failure(), connected=delivery.connected)
-
-    def _finish(self, delivery: Delivery, verdicts: tuple[Verdict, ...], *, connected: bool) -> None:
-        """The one place where a delivery ends."""
-        assert len(verdicts) == len(delivery.order.recipients), "one verdict for each recipient"
-        del self._deliveries[delivery]
-        delivered = Delivered(delivery.order.delivery, verdicts, connected, delivery.reused)
-        if self._qmgr_epoch == delivery.epoch:
-            self._effects.append(Tell(QMGR, delivered))
-        elif self._qmgr_epoch == 0:
-            self._unsaid.append((delivery.epoch, delivered))
-
-    # --- the connection -------------------------------------------------------------------------------------------------
+    # --- connections and content ------------------------------------------------------------------------------------------
 
     def _on_connected(self, event: Connected, now: int) -> None:
         session = self._pool.get(event.connection)
-        if session is None:
-            return
-        delivery = session.delivery
-        assert delivery is not None
-        protocol, address, _ = session.candidate.key
-        lmtp = protocol == Protocol.LMTP
-        tls = self._settings.tls and not lmtp and not delivery.plain and not address.startswith("/")
-        session.state = State.OPEN
-        session.dialogue = ClientDialogue(self._dialogues[lmtp, TLS_OPPORTUNISTIC if tls else TLS_NONE])
-        self._begin_transaction(session, delivery)
-        wait(session, now, self._timeouts[Stage.GREETING], self._effects)
+        if session is not None:
+            self._work.begin_dialogue(session, now)
 
     def _on_connect_failed(self, event: ConnectFailed, now: int) -> None:
         session = self._pool.get(event.connection)
         if session is not None:
             session.gone = True
-            self._on_unreachable(session, event.reason, now)
-
-    def _on_unreachable(self, session: Session, reason: str, now: int) -> None:
-        delivery, session.delivery = session.delivery, None
-        assert delivery is not None
-        text = f"cannot connect to {session.remote}: {reason}".encode("utf-8", "backslashreplace")
-        delivery.failed(Outcome.DEFERRED, 0, b"4.4.1", text[: limits.REPLY_TEXT_OCTETS_MAX], "")
-        self._end_session(session)
-        self._next_candidate(delivery, now)
+            self._work.unreachable(session, event.reason, now)
 
     def _on_received(self, event: Received, now: int) -> None:
         session = self._pool.get(event.connection)
@@ -355,7 +207,7 @@ class Smtpc:
             return
         data = event.data
         session.dialogue.receive(data)
-        self._pump(session, now, progress=b"\n" in data)
+        self._work.go_on(session, now, progress=b"\n" in data)
 
     def _on_tls_started(self, event: TlsStarted, now: int) -> None:
         session = self._pool.get(event.connection)
@@ -366,7 +218,7 @@ class Smtpc:
             session.dialogue.tls_failed(event.error.encode("utf-8", "backslashreplace"))
         else:
             session.dialogue.tls_started()
-        self._pump(session, now)
+        self._work.go_on(session, now)
 
     def _on_peer_closed(self, event: PeerClosed, now: int) -> None:
         session = self._pool.get(event.connection)
@@ -375,193 +227,35 @@ class Smtpc:
         session.gone = True
         reason = f"connection lost: {event.reason}" if event.reason else "connection closed by the server"
         session.dialogue.lost(reason.encode("utf-8", "backslashreplace"))
-        self._pump(session, now)
-
-    def _pump(self, session: Session, now: int, *, progress: bool = True) -> None:
-        """Do what the dialogue asks for, send what it has to say, then see how the session goes on."""
-        dialogue = session.dialogue
-        assert dialogue is not None
-        while (event := dialogue.next_event()) is not None:
-            if isinstance(event, ContentWanted):
-                self._on_content_wanted(session)
-            elif isinstance(event, ContentSent):
-                self._on_content_sent(session)
-            elif isinstance(event, TransactionDone):
-                self._on_transaction_done(session, event, now)
-            elif isinstance(event, SessionReady):
-                self._on_session_ready(session)
-            elif isinstance(event, TlsWanted):
-                self._flush(session)
-                self._effects.append(StartTls(session.connection, False, "client", session.candidate.name))
-            else:  # SessionClosed
-                session.over = True
-        sent = self._flush(session)
-        if session.over:
-            self._end_session(session)
-        elif session.done:
-            session.done = False
-            self._keep_or_quit(session, now)
-        elif progress or sent:
-            wait(session, now, self._timeouts[dialogue.stage], self._effects)
-
-    def _flush(self, session: Session) -> bool:
-        assert session.dialogue is not None
-        data = session.dialogue.data_to_send()
-        if not data or session.gone:
-            return False
-        self._effects.append(Transmit(session.connection, data))
-        return True
-
-    def _on_session_ready(self, session: Session) -> None:
-        if session.delivery is not None:
-            session.delivery.connected = True
-            self._contents.prefetch(session, self._effects)
-
-    # --- the content ------------------------------------------------------------------------------------------------------
-
-    def _on_content_wanted(self, session: Session) -> None:
-        session.wanted = True
-        if session.chunk is not None or session.left == 0:
-            self._feed(session)
-        else:
-            self._contents.read_on(session, self._effects)
+        self._work.go_on(session, now)
 
     def _on_readout(self, event: Readout, now: int) -> None:
-        session = self._contents.session_of(event.request)
+        session = self._work.contents.session_of(event.request)
         if session is None:
             return
         session.take(event.data)
         if session.wanted:
-            self._feed(session)
-            self._pump(session, now)
-
-    def _feed(self, session: Session) -> None:
-        """Hand the stretch that was read to the dialogue; with the last one comes the end, if the checksum agrees (I5)."""
-        dialogue, delivery = session.dialogue, session.delivery
-        assert dialogue is not None
-        assert delivery is not None
-        chunk, session.chunk = session.chunk or b"", None
-        if session.left == 0 and session.crc != delivery.order.content.checksum:
-            self._abort(session, b"content is damaged: its checksum does not agree")  # QMGR sees by the text what to do
-            return
-        dialogue.send_content(chunk)
-        if session.left == 0:
-            session.wanted = False
-            dialogue.end_content()
-
-    def _abort(self, session: Session, text: bytes) -> None:
-        """The connection is closed at once, before the dot where it was not sent: the server gets no half of a message."""
-        assert session.dialogue is not None
-        session.hard = session.aborted = True
-        session.dialogue.abort(text)
+            feed(session)
+            self._work.go_on(session, now)
 
     def _on_read_failed(self, event: ReadFailed, now: int) -> None:
-        session = self._contents.session_of(event.request)
+        session = self._work.contents.session_of(event.request)
         if session is None:
             return
         if event.missing:
-            self._abort(session, b"content is missing")
+            abort(session, b"content is missing")
         else:
-            self._abort(session, b"cannot read the content now: " + event.reason.encode("utf-8", "backslashreplace"))
-        self._pump(session, now)
+            abort(session, b"cannot read the content now: " + event.reason.encode("utf-8", "backslashreplace"))
+        self._work.go_on(session, now)
 
     def _on_drained(self, event: Drained, now: int) -> None:
         """The stretch before has left: the next one."""
         session = self._pool.get(event.connection)
         if session is None or not session.wanted:
             return
-        self._contents.read_on(session, self._effects)
-        wait(session, now, self._timeouts[Stage.CONTENT], self._effects)
-
-    def _on_content_sent(self, session: Session) -> None:
-        """The dot goes out; from here on a copy may exist (A13)."""
-        delivery = session.delivery
-        assert delivery is not None
-        order = delivery.order
-        self._flush(session)
-        delivery.dot_sent = True
-        self._effects.append(Note("dot", (order.delivery, order.transaction, session.remote)))
-        self._effects.append(Tell(QMGR, DotSent(order.delivery)))
-
-    # --- results ------------------------------------------------------------------------------------------------------------
-
-    def _on_transaction_done(self, session: Session, event: TransactionDone, now: int) -> None:
-        delivery, session.delivery = session.delivery, None
-        self._contents.drop(session)
-        session.done = event.reusable
-        assert delivery is not None
-        session.keep_us = min(self._settings.idle_keep_us, delivery.order.keep_us or LINGER_US)
-        decisions = event.verdicts
-        last = decisions[-1]
-        if last.stage == STAGE_END and last.code:
-            self._effects.append(Note("replied", (delivery.order.delivery, delivery.order.transaction, last.code, last.text)))
-        elif not session.aborted and not delivery.dot_sent and self._try_elsewhere(session, delivery, decisions, now):
-            return
-        self._finish(delivery, delivery.verdicts_of(decisions, session.remote), connected=True)
-
-    def _try_elsewhere(self, session: Session, delivery: Delivery, decisions: tuple[Decision, ...], now: int) -> bool:
-        """Nothing of the message was sent, and the host, not the message, is the reason: another connection or another host."""
-        if not all(map(_host_at_fault, decisions)):
-            return False
-        first = decisions[0]
-        if session.used > 1:  # it was idle too long
-            delivery.reused = False
-            self._connect(delivery, now)
-        elif first.stage == STAGE_TLS and not delivery.plain:
-            delivery.plain = True
-            self._connect(delivery, now)
-        else:
-            delivery.failed(first.outcome, first.code, first.enhanced, first.text, session.remote)
-            self._next_candidate(delivery, now)
-        return True
-
-    # --- idle sessions ------------------------------------------------------------------------------------------------------
-
-    def _keep_or_quit(self, session: Session, now: int) -> None:
-        """A transaction is over and the session is good for another one."""
-        assert session.dialogue is not None
-        if self._stopping or not session.keep_us or session.used >= self._settings.transactions_max or not session.dialogue.idle:
-            self._quit(session, now)
-            return
-        self._pool.keep(session)
-        session.deadline = 0
-        session.idle_until = now + session.keep_us
-        if not self._sweep_at or session.idle_until < self._sweep_at:
-            self._arm_sweep(session.idle_until)
-
-    def _quit(self, session: Session, now: int) -> None:
-        assert session.dialogue is not None
-        if session.state is State.IDLE:
-            self._pool.leave_idle(session)
-        session.state = State.QUITTING
-        session.dialogue.quit()
-        self._pump(session, now)
-
-    def _arm_sweep(self, at: int) -> None:
-        self._sweep_at = at
-        self._effects.append(Arm(TIMER_IDLE, 0, at))
-
-    def _sweep(self, now: int) -> None:
-        """Quit what has been idle for long enough."""
-        self._sweep_at = 0
-        for session in self._pool.idle():
-            if session.idle_until <= now:
-                self._quit(session, now)
-        if self._pool.any_idle:
-            self._arm_sweep(min(session.idle_until for session in self._pool.idle()))
-
-    def _end_session(self, session: Session) -> None:
-        """The one place where a session ends."""
-        if session.ended:
-            return
-        assert session.delivery is None, "a session ends after its delivery"
-        session.ended = True
-        self._pool.remove(session)
-        self._contents.drop(session)
-        if session.armed:
-            self._effects.append(Disarm(TIMER, session.connection))
-        if not session.gone:
-            self._effects.append(Close(session.connection, session.hard))
+        work = self._work
+        work.contents.read_on(session, work.effects)
+        wait(session, now, work.timeouts[Stage.CONTENT], work.effects)
 
     # --- time -----------------------------------------------------------------------------------------------------------
 
@@ -571,23 +265,16 @@ class Smtpc:
             if session is not None:
                 self._on_session_timer(session, now)
         elif event.timer == TIMER_IDLE:
-            self._sweep(now)
+            self._work.sweep(now)
         elif event.timer == TIMER_STOP:
             self._on_grace_over(now)
 
     def _on_session_timer(self, session: Session, now: int) -> None:
-        if not is_over(session, now, self._effects):
+        if not is_over(session, now, self._work.effects):
             return
         session.hard = True
         if session.dialogue is None:
-            self._on_unreachable(session, "timed out", now)
+            self._work.unreachable(session, "timed out", now)
         else:
             session.dialogue.expired()
-            self._pump(session, now)
-
-
-def _host_at_fault(decision: Decision) -> bool:
-    """The host did not come as far as to judge the message."""
-    if decision.stage <= STAGE_TLS:
-        return True
-    return decision.stage == STAGE_MAIL and decision.outcome == Outcome.DEFERRED and decision.code in (0, 421)
+            self._work.go_on(session, now)

@@ -6,7 +6,8 @@ import pytest
 from smx import effects, events
 from smx.lda.deposits import DEPOSITS_MAX
 from smx.units import MINUTE, SECOND
-from tests.lda.world import SETTINGS, World, mail
+from tests.lda.world import SETTINGS, World
+from tests.worlds.clients import mail
 
 
 def connected(*, auto: bool = True) -> World:

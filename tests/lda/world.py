@@ -9,6 +9,8 @@ from smx.effects import AnyEffect
 from smx.events import AnyEvent
 from smx.lda.machine import Lda
 from smx.units import SECOND
+from tests.worlds.clients import Clients
+from tests.worlds.timers import Timers, set_timer, take_due
 
 SETTINGS = LdaSettings(hostname="mx.example.org", maildirs="/mail/%u")
 WALL = 1_800_000_000 * SECOND
@@ -22,10 +24,10 @@ class World:
         self.inbox: deque[AnyEvent] = deque()
         self.waiting: list[AnyEvent] = []
         self.log: list[AnyEffect] = []
-        self.sent: dict[int, bytearray] = {}
-        self.closed: set[int] = set()
-        self.reading: dict[int, bool] = {}
-        self.timers: dict[tuple[str, int], int] = {}
+        self.clients = Clients()
+        self.closed, self.reading = self.clients.closed, self.clients.reading
+        self.said, self.codes = self.clients.said, self.clients.codes
+        self.timers: Timers = {}
         self.halted = ""
         self.files: dict[int, tuple[str, str, bytearray]] = {}  # being written
         self.delivered: dict[str, list[bytes]] = {}  # by directory
@@ -47,8 +49,7 @@ class World:
             self.feed(self.waiting.pop(0))
 
     def connect(self, connection: int = 1) -> None:
-        self.sent[connection] = bytearray()
-        self.reading[connection] = True
+        self.clients.connect(connection)
         self.feed(events.Accepted(connection, "lda:0", "", 0))
         self.send(b"LHLO mx.example.org\r\n", connection)
 
@@ -57,20 +58,10 @@ class World:
 
     def advance(self, elapsed_us: int) -> None:
         end = self.now + elapsed_us
-        while due := [(at, name) for name, at in self.timers.items() if at <= end]:
-            at, name = min(due)
-            self.now = max(self.now, at)
-            del self.timers[name]
-            self.feed(events.Expired(*name))
+        while (due := take_due(self.timers, end)) is not None:
+            self.now = max(self.now, due[0])
+            self.feed(events.Expired(*due[1]))
         self.now = end
-
-    def said(self, connection: int = 1) -> str:
-        text = self.sent[connection].decode()
-        self.sent[connection].clear()
-        return text
-
-    def codes(self, connection: int = 1) -> str:
-        return " ".join(line[:3] for line in self.said(connection).splitlines() if line[3:4] == " ")
 
     def notes(self, name: str) -> list[tuple[int | str | bytes, ...]]:
         return [effect.values for effect in self.log if isinstance(effect, effects.Note) and effect.name == name]
@@ -80,19 +71,10 @@ class World:
 
     def _carry_out(self, effect: AnyEffect) -> None:
         self.log.append(effect)
+        self.clients.carry_out(effect)
         match effect:
-            case effects.Transmit(connection, data):
-                self.sent.setdefault(connection, bytearray()).extend(data)
-            case effects.Close(connection, _):
-                self.closed.add(connection)
-            case effects.Pause(connection):
-                self.reading[connection] = False
-            case effects.Resume(connection):
-                self.reading[connection] = True
-            case effects.Arm(timer, of, at):
-                self.timers[timer, of] = at
-            case effects.Disarm(timer, of):
-                self.timers.pop((timer, of), None)
+            case effects.Arm() | effects.Disarm():
+                set_timer(self.timers, effect)
             case effects.OpenDeposit(deposit, directory, name, _):
                 assert deposit not in self.files
                 assert name not in self.names
@@ -115,7 +97,3 @@ class World:
                 self.halted = reason
             case _:
                 pass
-
-
-def mail(*recipients: bytes, body: bytes = b"Subject: hi\r\n\r\nhello\r\n", sender: bytes = b"a@example.net") -> bytes:
-    return b"MAIL FROM:<%b>\r\n" % sender + b"".join(b"RCPT TO:<%b>\r\n" % address for address in recipients) + b"DATA\r\n" + body + b".\r\n"

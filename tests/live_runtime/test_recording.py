@@ -65,7 +65,7 @@ def test_a_recording_replays_to_identical_effects() -> None:
     report = replay(recorded(), factory)
     assert report.identical
     assert report.steps == len(EVENTS)
-    assert "6 steps identical" in report.render()
+    assert "6 steps and 6 effects identical" in report.render()
 
 
 @given(st.data())
@@ -98,7 +98,7 @@ def test_the_first_difference_shows_both_sides() -> None:
     report = replay(recorded(), lambda header: Echo(b"!"))
     assert not report.identical
     text = report.render()
-    assert "2 steps identical, then step 3 differs" in text
+    assert "2 steps and 1 effects identical, then step 3 differs" in text
     assert "recorded  Transmit(connection=1, data=b'>" in text
     assert "replayed  Transmit(connection=1, data=b'!" in text
 
@@ -110,6 +110,16 @@ def test_a_torn_tail_is_tolerated(cut: int) -> None:
     report = replay(octets, factory)
     assert report.identical
     assert report.steps >= 4
+
+
+def test_a_whole_record_that_is_no_step_of_this_smx_is_told() -> None:
+    """Such as an event of a newer one."""
+    fact = encode((1, ("an event", "of another kind")))
+    forged = codec.encode(STEP, len(fact).to_bytes(4, "big") + fact + encode([]), 9, 2)
+    report = replay(recorded(EVENTS[:1]) + forged, factory)
+    assert not report.identical
+    assert report.steps == 1
+    assert "step 2 cannot be read" in report.render()
 
 
 def test_a_crash_replays_to_the_same_crash() -> None:

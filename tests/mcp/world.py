@@ -6,6 +6,7 @@ from smx.events import AnyEvent, Bound, EpochSaved, Exited, Expired, Launched, L
 from smx.mcp.machine import Mcp
 from smx.messages import ProcessGone
 from smx.units import MINUTE, SECOND
+from tests.worlds.timers import Timers, set_timer, take_due
 
 DEPENDANTS = ("smtps.mx.0", "smtps.mx.1", "smtpc.0", "smar")
 
@@ -43,7 +44,7 @@ class World:
         self.mcp = Mcp(some)
         self.now = 1_000 * SECOND
         self.wall_offset = 1_700_000_000 * SECOND
-        self.timers: dict[tuple[str, int], int] = {}
+        self.timers: Timers = {}
         self.saving: list[int] = []
         self.durable = 0
         self.starting: list[Launch] = []
@@ -71,10 +72,8 @@ class World:
     def carry_out(self, effect: AnyEffect) -> None:
         assert not self.halted, "nothing is carried out after Halt"
         match effect:
-            case Arm(timer, of, at):
-                self.timers[timer, of] = at
-            case Disarm(timer, of):
-                self.timers.pop((timer, of), None)
+            case Arm() | Disarm():
+                set_timer(self.timers, effect)
             case SaveEpoch(epoch):
                 assert epoch > max([self.durable, *self.saving, *self.alive.values()]), "epochs rise"
                 self.saving.append(epoch)
@@ -150,10 +149,9 @@ class World:
     def pass_time(self, us: int) -> None:
         """Let time go by; timers fire in their order."""
         until = self.now + us
-        while not self.halted and self.timers and (due := min(self.timers.items(), key=lambda item: item[1]))[1] <= until:
-            self.now = max(self.now, due[1])
-            del self.timers[due[0]]
-            self.give(Expired(*due[0]))
+        while not self.halted and (due := take_due(self.timers, until)) is not None:
+            self.now = max(self.now, due[0])
+            self.give(Expired(*due[1]))
         self.now = until
 
     def settle(self) -> None:

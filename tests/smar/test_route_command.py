@@ -16,6 +16,9 @@ ZONE = {
     ("host.far.example", "A"): "host.far.example 300 A 192.0.2.1",
     ("host.far.example", "AAAA"): "/far.example 300 SOA . . 1 2 3 4 60",
     ("null.example", "MX"): "null.example 300 MX 0 .",
+    ("back.example", "MX"): "back.example 300 MX 10 other-name.example.",
+    ("other-name.example", "A"): "other-name.example 300 A 127.0.0.1",
+    ("other-name.example", "AAAA"): "/other-name.example 300 SOA . . 1 2 3 4 60",
 }
 CONFIG = """
 hostname = "mx.example.org"; spool = "spool";
@@ -140,6 +143,18 @@ def test_the_rules_that_fired_are_named(capsys: pytest.CaptureFixture[str], conf
     found, out = smx_route(capsys, config, "--explain", *arguments)
     assert out.replace(f"{Path(config).parent}/spool", "SPOOL").replace("lda.sock", "lda") == transcript
     assert found == status
+
+
+@pytest.mark.feature("SX46")
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0"])
+def test_an_mx_under_another_name_that_leads_to_a_listen_socket_of_ours_is_cut(capsys: pytest.CaptureFixture[str], config: str, address: str) -> None:
+    """The configuration tells SMAR the sockets, the kernel what the unspecified address stands for; another port of the same address is another host."""
+    text = Path(config).read_text()
+    for port, status in ((25, 68), (2525, 0)):
+        Path(config).write_text(text.replace('address = "127.0.0.1"; port = 0', f'address = "{address}"; port = {port}'))
+        found, out = smx_route(capsys, config, "--explain", "u@back.example")
+        assert found == status
+        assert ("554 5.4.6 Mail for this domain would come back to this host" in out) == bool(status)
 
 
 def test_without_explain_only_the_result_is_told_and_json_has_the_same(capsys: pytest.CaptureFixture[str], config: str) -> None:

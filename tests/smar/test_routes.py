@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from smx import limits
 from smx.config.schema_smar import AliasesSettings, DnsCacheSettings, MailerEntry, MapSettings, SmarSettings
 from smx.effects import Query
 from smx.events import Answered, DnsRecord, Linked, Listening, Started, Told
 from smx.messages import Outcome, Protocol, Resolve, Resolved
 from smx.smar.machine import Smar
-from smx.smar.routes import HOSTS_MAX
 from smx.smar.tables import ALIASES_MAP
 from smx.units import MINUTE, SECOND
 from tests.smar.driver import Driver, Zone
@@ -109,6 +109,34 @@ def test_an_address_of_another_port_is_not_this_host() -> None:
     assert len(smar.hosts(b"user@by-address.example")) == 3
 
 
+OTHERS = (("127.0.0.1", 2525), ("0.0.0.0", 25), ("::", 25))
+
+
+@pytest.mark.feature("SX46")
+@pytest.mark.parametrize("address", ["192.0.2.25", "2001:DB8::25"])
+def test_an_mx_under_another_name_that_points_at_a_listen_socket_is_this_host(address: str) -> None:
+    """RFC 5321 5.1: what is not better is dropped, and when nothing is left mail would come back (5.4.6)."""
+    zone = ZONE | {("alias-of-us.example", "A"): ("192.0.2.25",), ("alias-of-us.example", "AAAA"): ("2001:db8::25",)}
+    zone[("only-us.example", "MX")] = ("5 alias-of-us.example",)
+    smar = Driver(replace(SETTINGS, own_addresses=(*OTHERS, (address, 25))), zone)
+    assert smar.hosts(b"user@by-address.example") == [MAIN]
+    assert smar.refusal(b"user@only-us.example") == (554, b"5.4.6")
+    assert len(Driver(replace(SETTINGS, own_addresses=OTHERS), zone).hosts(b"user@by-address.example")) == 3
+
+
+@pytest.mark.feature("SX46")
+def test_a_server_on_another_port_of_our_address_is_another_host() -> None:
+    """Such as the sinks of a laboratory: all on 127.0.0.1."""
+    rows = (MailerEntry("sink.example", "host", "127.0.0.1", 2526), MailerEntry("us.example", "host", "127.0.0.1", 2525))
+    smar = Driver(replace(SETTINGS, own_addresses=OTHERS, mailertable=rows), ZONE | {("lab.example", "A"): ("127.0.0.1",)})
+    assert smar.hosts(b"user@sink.example") == [("127.0.0.1", ("127.0.0.1",))]
+    assert smar.hosts(b"user@lab.example") == [("lab.example", ("127.0.0.1",))]
+    assert smar.refusal(b"user@us.example") == (554, b"5.4.6")
+    smar.step(Listening("smtps", "127.0.0.1", 25))  # what the runtime found for 0.0.0.0
+    assert smar.refusal(b"user@lab.example") == (554, b"5.4.6")
+    assert smar.hosts(b"user@sink.example") == [("127.0.0.1", ("127.0.0.1",))]
+
+
 def test_hosts_of_equal_preference_are_drawn_anew_each_time_and_not_remembered() -> None:
     zone: Zone = {("many.example", "MX"): ("5 first.example", *(f"10 h{n}.example" for n in range(3))), ("first.example", "A"): ("192.0.2.1",)}
     zone |= {(f"h{n}.example", "A"): (f"192.0.2.{n + 10}",) for n in range(3)}
@@ -130,7 +158,7 @@ def test_the_same_seed_draws_the_same_order() -> None:
 def test_the_number_of_hosts_is_bounded() -> None:
     zone: Zone = {("many.example", "MX"): tuple(f"{n} h{n}.example" for n in range(90)), **{(f"h{n}.example", "A"): ("192.0.2.1",) for n in range(90)}}
     smar = Driver(SETTINGS, zone)
-    assert [name for name, _ in smar.hosts(b"user@many.example")] == [f"h{n}.example" for n in range(HOSTS_MAX)]
+    assert [name for name, _ in smar.hosts(b"user@many.example")] == [f"h{n}.example" for n in range(limits.MX_HOSTS_MAX)]
 
 
 def test_a_cname_of_the_domain_is_taken_for_the_domain_itself() -> None:

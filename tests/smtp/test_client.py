@@ -9,6 +9,7 @@ from smx.messages import Notify, Outcome, Ret
 from smx.smtp import states
 from smx.smtp.client import ClientDialogue
 from smx.smtp.plan import (
+    STAGE_MAIL,
     TLS_MANDATORY,
     TLS_OPPORTUNISTIC,
     ClientEvent,
@@ -95,6 +96,7 @@ EFFECTS: dict[str, tuple[tuple[bytes, ...], bool]] = {
     "delivered": ((b"",), False),
     "end_refused": ((b"",), False),
     "go_on": ((b"", b"MAIL "), False),
+    "rset_refused": ((b"QUIT",), False),
     "broken": ((b"",), True),
     "closed": ((b"",), True),
     "over": ((b"",), True),
@@ -115,7 +117,17 @@ def test_the_client_does_what_its_cell_says(stage: Stage, kind: str) -> None:
     for event in events:
         if isinstance(event, TransactionDone):
             assert [verdict.recipient for verdict in event.verdicts] == [0, 1]
-            assert event.reusable == (action not in ("give_up", "cut_short", "broken", "closed"))
+            assert event.reusable == (action not in ("give_up", "rset_refused", "cut_short", "broken", "closed"))
+
+
+@pytest.mark.parametrize("kind", ["4yz", "5yz"])
+def test_a_refused_rset_fails_nobody_for_good(kind: str) -> None:
+    """The new transaction was not judged: it is deferred, and may go to a fresh session at once (code 0, stage MAIL)."""
+    dialogue = dialogue_at(Stage.RSET)
+    (done,) = [event for event in events_of(dialogue, SAMPLES[kind] + b"\r\n") if isinstance(event, TransactionDone)]
+    assert {(verdict.outcome, verdict.code, verdict.stage) for verdict in done.verdicts} == {(Outcome.DEFERRED, 0, STAGE_MAIL)}
+    assert all(verdict.text.startswith(b"RSET was refused: ") for verdict in done.verdicts)
+    assert not done.reusable
 
 
 PATIENCE = {Stage.GREETING: 5, Stage.MAIL: 5, Stage.RCPT: 5, Stage.DATA: 2, Stage.CONTENT: 3, Stage.END: 10}  # minutes, RFC 5321 4.5.3.2
@@ -140,7 +152,7 @@ def test_every_stage_has_its_time_out(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", Stage)
 def test_whatever_breaks_the_session_every_recipient_has_one_verdict(stage: Stage, end: str) -> None:
     dialogue = dialogue_at(stage)
-    undecided = dialogue._transaction is not None
+    undecided = dialogue.transaction is not None
     getattr(dialogue, end)()
     events = events_of(dialogue)
     assert isinstance(events[-1], SessionClosed)

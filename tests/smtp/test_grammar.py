@@ -52,6 +52,8 @@ GOOD_PATHS = [
     (b"<a@[IPv6:1:2:3:4:5:6:192.0.2.1]>", b"a", b"[IPv6:1:2:3:4:5:6:c000:201]"),
     (b"<a@[X-tag:any.thing@all]>", b"a", b"[x-tag:any.thing@all]"),
     (b"<" + b"l" * 64 + b"@b>", b"l" * 64, b"b"),
+    (b"<" + b"l" * 65 + b"@b>", b"l" * 65, b"b"),  # RFC 5321 4.5.3.1.1 is a minimum
+    (b"<" + b"l" * 252 + b"@b>", b"l" * 252, b"b"),
     (b"<a@" + b"d" * 63 + b".org>", b"a", b"d" * 63 + b".org"),
     (b"<a@" + b".".join([b"d" * 49] * 5) + b".ab>", b"a", b".".join([b"d" * 49] * 5) + b".ab"),  # a path of 256 octets
 ]
@@ -117,7 +119,7 @@ BAD_PATHS = [
     b"<a@[tag-:x]>",
     b"<a@[tag:x y]>",
     b"<a@[tag:x\\y]>",
-    b"<" + b"l" * 65 + b"@b>",
+    b"<" + b"l" * 253 + b"@b>",
     b"<a@" + b"d" * 64 + b".org>",
     b"<a@" + b".".join([b"d" * 49] * 5) + b".abc>",
 ]

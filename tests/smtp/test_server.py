@@ -243,7 +243,7 @@ def test_content_above_the_limit_is_read_over_and_an_endless_one_ends_the_sessio
         for request in requests_of(dialogue, b"x" * 998 + b"\r\n"):
             if isinstance(request, ContentChunk):
                 handed_out += len(request.octets)
-        assert dialogue._reader.pending == 0
+        assert dialogue.reader.pending == 0
     assert handed_out <= 10_000
     assert dialogue.closed
     assert dialogue.data_to_send() == render(replies.ENDLESS_CONTENT)

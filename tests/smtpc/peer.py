@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-STEPS = ("greeting", "ehlo", "starttls", "mail", "rcpt", "data", "dot")
+STEPS = ("greeting", "ehlo", "starttls", "mail", "rcpt", "data", "dot")  # of any session; a fault at "rset" needs a transaction that was refused
 
 # What a faulty step does instead of its reply:
 #   a code            that reply
@@ -145,7 +145,7 @@ class Peer:
             self.mode = "bdat"
         elif verb == b"RSET":
             self.recipients = []
-            self.output += b"250 2.0.0 ok\r\n"
+            self.reply("rset", b"250 2.0.0 ok\r\n")
         elif verb == b"QUIT":
             self.output += b"221 2.0.0 bye\r\n"
             self.closed = True

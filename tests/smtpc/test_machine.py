@@ -7,7 +7,7 @@ from smx.effects import Close, Connect, Halt, Note, Tell, Transmit
 from smx.events import Linked, Told, Unlinked
 from smx.messages import Delivered, DotSent, Outcome, Protocol, Route
 from smx.smtpc.content import CHUNK_OCTETS
-from smx.smtpc.machine import LINGER_US
+from smx.smtpc.deliveries import LINGER_US
 from smx.units import MINUTE, SECOND
 from tests.smtpc.peer import Behaviour
 from tests.smtpc.world import MESSAGE, World
@@ -271,6 +271,18 @@ def test_a_session_that_breaks_at_a_new_transaction_is_replaced_once() -> None:
         peer.faults = {"mail": "drop"}
     assert world.verdict(world.deliver("a")).outcome == Outcome.DELIVERED
     assert world.connections == {"a": 2}
+
+
+@pytest.mark.parametrize("action", ["450", "550", "421", "garbage", "drop", "half", "hang"])
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_refused_rset_costs_a_connection_and_no_message(action: str, pipelining: bool) -> None:
+    """The transaction before was refused as a whole; the next one has nothing to do with that."""
+    offers = ("PIPELINING", "8BITMIME") if pipelining else ("8BITMIME",)
+    world = World(a=Behaviour(offers=offers, refused=frozenset([b"user0@example.net"]), faults={"rset": action}))
+    assert world.verdict(world.deliver("a")).outcome == Outcome.FAILED
+    assert [verdict.outcome for verdict in world.verdicts(world.deliver("a", recipients=2))] == [Outcome.FAILED, Outcome.RELAYED]
+    assert world.connections == {"a": 2}
+    assert len(world.taken["a"]) == 1
 
 
 def test_sessions_are_bounded_and_the_longest_idle_makes_room() -> None:

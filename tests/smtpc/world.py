@@ -28,6 +28,7 @@ from smx.smtpc.content import CHUNK_OCTETS
 from smx.smtpc.machine import Smtpc
 from smx.units import SECOND
 from tests.smtpc.peer import Behaviour, Peer, Taken
+from tests.worlds.timers import Timers, set_timer, take_due
 
 MESSAGE = b"Received: from a\r\nSubject: x\r\n\r\n.dot\r\nbody\r\n"
 GOOD = (Outcome.DELIVERED, Outcome.RELAYED)
@@ -54,7 +55,7 @@ class World:
         self.most_open = 0
         self.unread: dict[int, int] = {}  # octets of a peer that reads nothing
         self.now = 1_700_000_000 * SECOND
-        self.timers: dict[tuple[str, int], int] = {}
+        self.timers: Timers = {}
         self.events: deque[AnyEvent] = deque()
         self.store: dict[int, bytes] = {}  # offset in segment 7: octets; 100 is MESSAGE
         self.read_error: tuple[bool, str] | None = None
@@ -113,16 +114,20 @@ class World:
 
     def ring(self) -> None:
         """The next timer."""
-        key, at = min(self.timers.items(), key=lambda item: item[1])
-        self.now = max(self.now, at)
-        del self.timers[key]
-        self.give(Expired(*key))
+        self.ring_until(max(self.timers.values()))
+
+    def ring_until(self, until: int) -> bool:
+        """The next timer, if it rings up to then."""
+        due = take_due(self.timers, until)
+        if due is not None:
+            self.now = max(self.now, due[0])
+            self.give(Expired(*due[1]))
+        return due is not None
 
     def pass_time(self, us: int) -> None:
         until = self.now + us
         self.run()
-        while self.timers and min(self.timers.values()) <= until:
-            self.ring()
+        while self.ring_until(until):
             self.run()
         self.now = until
 
@@ -150,10 +155,8 @@ class World:
                 assert (store, segment) == ("cdb", 7)
                 assert 0 < octets <= CHUNK_OCTETS
                 self.read(request, offset, octets)
-            case Arm(timer, of, at):
-                self.timers[timer, of] = at
-            case Disarm(timer, of):
-                self.timers.pop((timer, of), None)
+            case Arm() | Disarm():
+                set_timer(self.timers, effect)
             case Note(name, values):
                 assert len(values) == len(NOTES[name].fields)
             case Halt():

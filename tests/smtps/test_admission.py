@@ -9,7 +9,8 @@ from smx.messages import Admission, AdmissionState
 from smx.smtps.admission import Gate
 from smx.smtps.patience import Patience
 from smx.units import SECOND
-from tests.smtps.world import QUEUE_EPOCH, World, mail
+from tests.smtps.world import QUEUE_EPOCH, World
+from tests.worlds.clients import mail
 
 EHLO = b"EHLO client.example\r\n"
 

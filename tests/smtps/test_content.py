@@ -13,7 +13,8 @@ from smx.cdb.format import HEADER_OCTETS, agrees, parse_content_header
 from smx.smtp.data import Census, DotStuffer
 from smx.smtps.content import UNOPENED_OCTETS_MAX, stored_facts
 from smx.units import KIB, MIB
-from tests.smtps.world import SETTINGS, World, mail
+from tests.smtps.world import SETTINGS, World
+from tests.worlds.clients import mail
 
 EHLO = b"EHLO client.example\r\n"
 LINE = b"z" * 70 + b"\r\n"

@@ -8,7 +8,8 @@ from smx.config.schema_smtps import ClientLimits, TlsSettings
 from smx.ids import epoch_of_transaction
 from smx.smtps.sessions import UNREAD_OCTETS_MAX
 from smx.units import MINUTE, SECOND
-from tests.smtps.world import EPOCH, QUEUE_EPOCH, SETTINGS, World, mail
+from tests.smtps.world import EPOCH, QUEUE_EPOCH, SETTINGS, World
+from tests.worlds.clients import mail
 
 EHLO = b"EHLO client.example\r\n"
 

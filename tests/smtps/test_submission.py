@@ -10,7 +10,8 @@ from smx.effects import AnyEffect
 from smx.messages import Aborted, Secure, Submitted
 from smx.smtps.submission import PATIENCE_US
 from smx.smtps.transaction import TABLE, Act, Fact, Stage
-from tests.smtps.world import QUEUE_EPOCH, World, mail
+from tests.smtps.world import QUEUE_EPOCH, World
+from tests.worlds.clients import mail
 
 EHLO = b"EHLO client.example\r\n"
 CUT = messages.Admission(messages.AdmissionState.OPEN, cut_through_recipients_max=2)

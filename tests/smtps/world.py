@@ -13,6 +13,8 @@ from smx.effects import AnyEffect
 from smx.events import AnyEvent
 from smx.smtps.machine import Smtps
 from smx.units import SECOND
+from tests.worlds.clients import Clients
+from tests.worlds.timers import Timers, set_timer, take_due
 
 WALL = 1_800_000_000 * SECOND
 QUEUE_EPOCH = 100
@@ -28,13 +30,13 @@ class World:
         self.inbox: deque[AnyEvent] = deque()
         self.waiting: dict[str, list[AnyEvent]] = {"disk": [], "sync": [], "qmgr": [], "smar": []}
         self.log: list[AnyEffect] = []
-        self.sent: dict[int, bytearray] = {}
-        self.closed: set[int] = set()
+        self.clients = Clients()
+        self.sent, self.closed, self.reading = self.clients.sent, self.clients.closed, self.clients.reading
+        self.said, self.codes = self.clients.said, self.clients.codes
         self.files: dict[int, bytearray] = {}
-        self.timers: dict[tuple[str, int], int] = {}
+        self.timers: Timers = {}
         self.halted = ""
         self.accepting: dict[str, bool] = {}
-        self.reading: dict[int, bool] = {}
         self.refuse: dict[bytes, tuple[int, bytes, bytes]] = {}  # what SMAR says about recipients
         self.no_space: Callable[[effects.Append], bool] = lambda effect: False
         self.admission = messages.Admission(messages.AdmissionState.OPEN)
@@ -75,8 +77,7 @@ class World:
             self.feed(waiting.pop(0))
 
     def connect(self, connection: int = 1, host: str = "192.0.2.1") -> int:
-        self.sent[connection] = bytearray()
-        self.reading[connection] = True
+        self.clients.connect(connection)
         self.feed(events.Accepted(connection, "smtps.mx:0", host, 40_000, "192.0.2.25", 25))
         return connection
 
@@ -89,28 +90,12 @@ class World:
     def advance(self, elapsed_us: int) -> None:
         """Time passes; timers fire in their order."""
         end = self.now + elapsed_us
-        while True:
-            due = min(((at, name) for name, at in self.timers.items() if at <= end), default=None)
-            if due is None or self.halted:
-                break
-            at, name = due
-            self.now = max(self.now, at)
-            del self.timers[name]
-            self.feed(events.Expired(*name))
+        while not self.halted and (due := take_due(self.timers, end)) is not None:
+            self.now = max(self.now, due[0])
+            self.feed(events.Expired(*due[1]))
         self.now = end
 
     # --- looking
-
-    def said(self, connection: int = 1) -> str:
-        """What the client has got since the last call."""
-        text = self.sent[connection].decode()
-        self.sent[connection].clear()
-        return text
-
-    def codes(self, connection: int = 1) -> str:
-        """The codes of the last lines of the replies since the last call: `250 250 354`."""
-        lines = self.said(connection).splitlines()
-        return " ".join(line[:3] for line in lines if line[3:4] == " ")
 
     def told(self, kind: type, process: str = "qmgr") -> list:  # type: ignore[type-arg]
         return [effect.message for effect in self.log if isinstance(effect, effects.Tell) and effect.process == process and isinstance(effect.message, kind)]
@@ -134,22 +119,12 @@ class World:
 
     def _carry_out(self, effect: AnyEffect) -> None:
         self.log.append(effect)
+        self.clients.carry_out(effect)
         match effect:
-            case effects.Transmit(connection, data):
-                assert connection not in self.closed
-                self.sent.setdefault(connection, bytearray()).extend(data)
-            case effects.Close(connection, _):
-                self.closed.add(connection)
-            case effects.Pause(connection):
-                self.reading[connection] = False
-            case effects.Resume(connection):
-                self.reading[connection] = True
             case effects.Accept(listener, on):
                 self.accepting[listener] = on
-            case effects.Arm(timer, of, at):
-                self.timers[timer, of] = at
-            case effects.Disarm(timer, of):
-                self.timers.pop((timer, of), None)
+            case effects.Arm() | effects.Disarm():
+                set_timer(self.timers, effect)
             case effects.OpenSegment(store, segment, _):
                 self.files[segment] = bytearray()
                 self._complete("disk", events.SegmentOpened(store, segment))
@@ -189,9 +164,3 @@ class World:
                 self._complete("qmgr", events.Told(process, messages.Granted(QUEUE_EPOCH, self.blocks)))
             case _:
                 pass
-
-
-def mail(*recipients: bytes, body: bytes = b"Subject: hi\r\n\r\nhello\r\n", sender: bytes = b"a@example.net") -> bytes:
-    """A whole pipelined message, without the greeting."""
-    wanted = recipients or (b"b@example.org",)
-    return b"MAIL FROM:<%b>\r\n" % sender + b"".join(b"RCPT TO:<%b>\r\n" % address for address in wanted) + b"DATA\r\n" + body + b".\r\n"
