@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def table() -> dict[str, str]:
     return dict(m.groups() for m in map(ROW.match, lines) if m)  # type: ignore[misc]
 
 
+@cache
 def marks() -> dict[str, list[str]]:
     """Feature id -> the tests marked with it; a module-level `pytestmark` counts for the module."""
     found: dict[str, list[str]] = defaultdict(list)
