@@ -58,7 +58,7 @@ campaign: $(STAMP)      ## the long search over crash images
 	$(BIN)/pytest -m campaign -s --timeout 3600 tests
 
 bench: $(STAMP)         ## measurements, printed
-	$(BIN)/pytest -m bench -s --timeout 3600 tests/bench
+	$(BIN)/pytest -m bench -s --timeout 3600 --benchmark-columns=min,median,ops --benchmark-sort=name tests/bench
 
 clean:                  ## remove what make made, the lab with its mail as well
 	rm -rf $(VENV) lab build dist .mypy_cache .ruff_cache $(CLIENTS)/node_modules

@@ -2,7 +2,9 @@
 
 State       the open deposits; the commits that wait for the thread
 Strategies  Writing goes to the page cache, on the loop. Commits are done in groups by one thread: sync each file, rename all, then sync each new/
-            once. A Maildir that has to be made is made at OpenDeposit; its parents are synced with the first commit.
+            once. The writing of all files of a group is begun before the first is waited for: one commit of the file system's journal then serves
+            several, where each would need its own. A Maildir that has to be made is made at OpenDeposit; its parents are synced with the first
+            commit.
 Failures    The first error of a deposit is kept and said when it is committed; nothing of it is left in new/, and its file in tmp/ is removed.
             What a crash leaves in tmp/ is removed by whoever reads the Maildir, after 36 hours, as is the custom.
 """
@@ -140,6 +142,9 @@ class Deposits:
         """Everything that waits, as one group; a later job then finds nothing. Each deposit has its own outcome."""
         group = _drained(self._committed)
         self._unsynced.update(_drained(self._made))
+        for deposit in group:
+            with suppress(OSError):  # a hint: what is wrong is said by the sync
+                self._disk.begin_writing(deposit.descriptor)
         for deposit in group:
             self._attempt([deposit], partial(self._sync_file, deposit))
         for path in sorted(self._unsynced):
