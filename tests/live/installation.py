@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from mailbox import Maildir
 from pathlib import Path
 
 from msgspec import Struct
@@ -23,7 +22,7 @@ from smx.defedb.sqlite import SqliteDefedb
 from smx.effects import Census
 from smx.events import Counted
 from smx.live.admin_link import AdminLink, AdminUnreachableError
-from smx.messages import Filter, QueueChange, QueueChanged, QueueList, QueueListed, QueueRow, Status, StatusAsked
+from smx.messages import Filter, QueueChange, QueueChanged, QueueList, QueueListed, QueueRow
 from tests.live import eventlog
 from tests.live.traffic import LOCAL, Copy, read_content
 
@@ -214,13 +213,6 @@ class Installation:
         assert isinstance(answer, QueueListed)
         return list(answer.rows)
 
-    def figures(self) -> dict[str, int]:
-        """Numbers of `smx status`."""
-        with AdminLink(str(self.spool), timeout=5.0) as link:
-            answer = link.ask(StatusAsked(1))
-        assert isinstance(answer, Status)
-        return dict(answer.figures)
-
     def change(self, verb: str, state: str = "") -> int:
         """`smx queue VERB`: how many recipients were changed."""
         with AdminLink(str(self.spool), timeout=10.0) as link:
@@ -249,9 +241,6 @@ class Installation:
         """The messages in a user's Maildir."""
         directory = self.directory / "maildirs" / user / "new"
         return [path.read_bytes() for path in sorted(directory.iterdir())] if directory.exists() else []
-
-    def maildir(self, user: str) -> Maildir:
-        return Maildir(self.directory / "maildirs" / user, create=False)
 
     def local_copies(self) -> list[Copy]:
         """Every message of ours in any Maildir; notifications have no token of their own and are left out."""
