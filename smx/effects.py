@@ -224,7 +224,10 @@ class Fetch(Effect, frozen=True, tag=41):
 
 
 class Find(Effect, frozen=True, tag=42):
-    """Rows in order of key after the given one: of the given transactions, or all when that is empty. -> Found."""
+    """Rows in order of key after the given one: of the given transactions, or all when that is empty. -> Found.
+
+    `segment`: only rows whose content is in it; 0: in any.
+    """
 
     request: int
     transactions: tuple[int, ...] = ()
@@ -232,6 +235,7 @@ class Find(Effect, frozen=True, tag=42):
     after_transaction: int = 0
     after_index: int = -1
     limit: int = 1000
+    segment: int = 0
 
 
 class Census(Effect, frozen=True, tag=43):

@@ -8,8 +8,8 @@ from typing import Final
 
 from smx.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
 
-# Sizes of SMTP (RFC 5321 4.5.3.1). The RFC's numbers are what must at least be accepted.
-LOCAL_PART_OCTETS_MAX: Final = 64  # 4.5.3.1.1
+# Sizes of SMTP (RFC 5321 4.5.3.1). The RFC's numbers are what must at least be accepted; where more does no harm only a larger whole bounds the part.
+LOCAL_PART_OCTETS_MIN: Final = 64  # 4.5.3.1.1: what must be accepted; the path bounds it (SRS and VERP make long ones)
 DOMAIN_OCTETS_MAX: Final = 255  # 4.5.3.1.2
 LABEL_OCTETS_MAX: Final = 63  # RFC 1035 2.3.4
 PATH_OCTETS_MAX: Final = 256  # 4.5.3.1.3: with the punctuation, without a source route, which is stripped
@@ -75,6 +75,8 @@ CONTENT_MEMORY_BUDGET_OCTETS_MAX: Final = 256 * MIB  # of one SMTPS process
 CONTENT_CHUNK_OCTETS: Final = 256 * KIB  # of one read from CDB towards a peer
 CONTENT_SEGMENT_OCTETS_MAX: Final = 64 * MIB
 DISK_FREE_OCTETS_MIN: Final = 256 * MIB  # new mail is refused below it (A10)
+RELOCATION_OCTETS_MAX: Final = 4 * MIB  # a larger message is not copied when its segment is given up (A3)
+RELOCATION_RATE_OCTETS: Final = 4 * MIB  # copied in a second
 
 # The queue.
 AQ_ENTRIES_MAX: Final = 8_192  # recipients in the active queue (SX16)
@@ -83,7 +85,9 @@ EDBC_ENTRIES_MAX: Final = 65_536  # soonest deferred recipients in memory (SX18)
 IQDB_ENTRIES_MAX: Final = 65_536
 IBDB_SEGMENT_OCTETS_MAX: Final = 16 * MIB
 IBDB_SEGMENTS_LAG_MAX: Final = 8  # an opening older than this is copied forward (A3)
-CRASHES_MAX: Final = 3  # an envelope that was in hand at so many crashes is quarantined (A14)
+CRASHES_MAX: Final = 3  # an envelope that was in hand at so many crashes is quarantined (A14),
+CRASHES_ALONE_MIN: Final = 2  # if at so many of them nothing else could have been the cause
+SUSPECT_PATIENCE_US: Final = 5 * SECOND  # a delivery under suspicion that has done no harm for so long lets the next one begin
 STORE_BATCH_ROWS_MAX: Final = 1_000
 CUT_THROUGH_DEADLINE_US: Final = 1 * SECOND  # A12
 CUT_THROUGH_RECIPIENTS_MAX: Final = 10  # A12
@@ -93,14 +97,21 @@ RETRY_ATTEMPTS_MIN: Final = 3  # A15
 EXPIRY_US: Final = 5 * DAY  # RFC 5321 4.5.4.1: at least 4 to 5 days
 DELAY_WARNING_US: Final = 4 * HOUR
 ALIAS_DEPTH_MAX: Final = 10
-EXPANSION_RECIPIENTS_MAX: Final = 10_000
+EXPANSION_RECIPIENTS_MAX: Final = 10_000  # that the aliases of one transaction may become while it is in memory
+DSN_FULL_OCTETS_MAX: Final = CONTENT_CHUNK_OCTETS  # a message up to this is returned whole when the sender asked for it (RFC 3461 6.2: a length of our choice)
+DSN_UNASKED_OCTETS_MAX: Final = 64 * KIB  # the same when the sender said nothing
+
+# Routes (RFC 5321 5.1).
+MX_RECORDS_MAX: Final = 100  # that are looked at
+MX_HOSTS_MAX: Final = 10  # that are looked up; 5.1 asks for two addresses at least
+MX_HOST_ADDRESSES_MAX: Final = 8  # of one host
 
 # Logs and links between processes.
-FRAME_PAYLOAD_OCTETS_MAX: Final = 1 * MIB  # one message between two processes
+FRAME_PAYLOAD_OCTETS_MAX: Final = 16 * MIB  # one frame between two processes: it holds any one message
 FRAME_BATCH_OCTETS_MAX: Final = 256 * KIB  # frames that are written together in one loop turn
 LINK_BACKLOG_FRAMES_MAX: Final = 16_384  # messages that wait for a slow or starting peer
-LINK_BACKLOG_OCTETS_MAX: Final = 16 * MIB
-LOG_RECORD_OCTETS_MAX: Final = 1 * MIB
+LINK_BACKLOG_OCTETS_MAX: Final = 64 * MIB
+LOG_RECORD_OCTETS_MAX: Final = 64 * MIB  # a record larger than a segment gets a segment of its own size
 LOG_GROUP_RECORDS_MAX: Final = 4_096  # appended between two syncs
 LOG_GROUP_OCTETS_MAX: Final = 8 * MIB
 QUESTIONS_OUTSTANDING_MAX: Final = 4_096  # to SMAR from one process
@@ -109,4 +120,4 @@ NOTE_TEXT_OCTETS_MAX: Final = 4 * KIB  # one field of a log line
 
 # What no configuration may exceed.
 MESSAGE_OCTETS_CEILING: Final = 4 * GIB
-RECIPIENTS_CEILING: Final = 50_000
+RECIPIENTS_CEILING: Final = 20_000  # of one transaction: its envelope is one message between two processes

@@ -83,6 +83,7 @@ NOTES: Final[dict[str, NoteKind]] = dict([
     _row("restarting",  Level.MAIL,     "process:text delay:us reason:text",                                                                 "MCP will start a process again"),
     _row("dns",         Level.DEBUG,    "name:text type:text status:text",                                                                   "SMAR got an answer"),
     _row("map",         Level.MAIL,     "map:text rows:count version:count error:text",                                                      "a map was loaded"),
+    _row("relocated",   Level.SESSION,  "segment:count transactions:count octets:octets",                                                    "live content was copied out of a segment that was mostly dead (A3)"),
     _row("trouble",     Level.ERROR,    "what:text text:text",                                                                               "expected trouble from outside that nothing else says"),
 ])
 # fmt: on

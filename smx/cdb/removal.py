@@ -105,6 +105,10 @@ class ContentReferences:
         """Every segment known, in order of first mention."""
         return tuple(self._counts)
 
+    def sealed_segments(self) -> dict[int, int]:
+        """Segments to which nothing is appended any more, with their references, where there are any."""
+        return {segment: references for segment, references in self._counts.items() if references and segment not in self._open}
+
     def _drop(self, segment: int, references: int) -> None:
         left = self._counts[segment] - references
         assert left >= 0, f"segment {segment:016x} has {left} references"

@@ -183,6 +183,23 @@ class ContentWriter:
             self._turn(out)
         return self._take_told()
 
+    def close(self, out: list[AnyEffect]) -> tuple[int, ...]:
+        """The process ends, nothing is put any more: each file is cut to its content, and one without content is removed, which QMGR need not hear of.
+
+        Returns segments to tell Sealed for; one with an unanswered transaction is not among them.
+        """
+        self._current = self._spare = None
+        for segment in list(self._segments.values()):
+            segment.retired = True
+            if segment.opened and segment.end == BEGIN:
+                del self._segments[segment.number]
+                out.append(effects.Remove(STORE, segment.number))
+            elif segment.opened and not segment.sealed:
+                segment.sealed = True
+                out.append(effects.Seal(STORE, segment.number, segment.end))
+                self._settle(out, segment)
+        return self._take_told()
+
     def open_segments(self) -> tuple[int, ...]:
         """Every segment of ours that QMGR was not told to be sealed."""
         return tuple(self._segments)

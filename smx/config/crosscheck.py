@@ -25,7 +25,6 @@ ORDERED: Final = (
     ("qmgr.retry.max", "qmgr.retry.give_up"),
     ("qmgr.retry.warn", "qmgr.retry.give_up"),
     ("qmgr.retry.dead_min", "qmgr.retry.dead_max"),
-    ("qmgr.throttle.delay", "qmgr.throttle.delay_max"),
     ("qmgr.min_free", "qmgr.throttle.slow_free"),
     ("smar.dns_cache.ttl_min", "smar.dns_cache.ttl_max"),
     ("mcp.restart_min", "mcp.restart_max"),

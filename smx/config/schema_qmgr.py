@@ -5,7 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from smx.config.option import Kind, Option, Section
-from smx.units import DAY, GIB, HOUR, KIB, MIB, MILLISECOND, MINUTE, SECOND
+from smx.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
 
 
 class QmgrSmtpcSettings(Struct, frozen=True, gc=False, array_like=True, tag=11):
@@ -36,8 +36,6 @@ class ThrottleSettings(Struct, frozen=True, gc=False, array_like=True, tag=13):
     spill_rate_max: int = 2000
     slow_free_octets: int = 128 * MIB
     descriptors_min: int = 64
-    delay_us: int = 200 * MILLISECOND
-    delay_max_us: int = 5 * SECOND
 
 
 class QmgrSettings(Struct, frozen=True, gc=False, array_like=True, tag=10):
@@ -65,6 +63,7 @@ class QmgrSettings(Struct, frozen=True, gc=False, array_like=True, tag=10):
     user: str = ""
     start_action: str = "wait"
     restart_dependencies: tuple[str, ...] = ("smtps", "smtpc", "smar")
+    cdb_waste_max_octets: int = 64 * MIB
 
 
 SECTIONS: Final = (
@@ -86,6 +85,7 @@ OPTIONS: Final = (
     Option("qmgr", "ibdb_segment_octets", Kind.SIZE, "size of one segment of the envelope log", 64 * KIB, GIB),
     Option("qmgr", "ibdb_segments_max", Kind.INTEGER, "an open record older than so many segments is copied forward, so that old segments can go", 2, 10_000),
     Option("qmgr", "cdb_segment_octets", Kind.SIZE, "size of one content segment for the notifications QMGR writes", 64 * KIB, 4 * GIB),
+    Option("qmgr", "cdb_waste_max", Kind.SIZE, "content on disk beyond twice what is needed; above it, what is needed is copied together", 0, 1024 * GIB),
     Option("qmgr", "spill_batch", Kind.INTEGER, "recipients moved to disk in one transaction when the active queue is full", 1, 100_000),
     Option("qmgr", "double_bounce_to", Kind.MAILBOX, "who gets the notice when a notification itself cannot be delivered", derived="postmaster"),
     Option("qmgr", "user", Kind.NAME, "account under which the process runs (only when smx is started by root)", derived="the user who started smx"),
@@ -114,6 +114,4 @@ OPTIONS: Final = (
     ),
     Option("qmgr.throttle", "slow_free", Kind.SIZE, "SMTPS is slowed down when the spool's disk has less free space", 0, 1024 * GIB),
     Option("qmgr.throttle", "descriptors_min", Kind.INTEGER, "SMTPS is slowed down when fewer file descriptors are left", 0, 1_000_000),
-    Option("qmgr.throttle", "delay", Kind.TIME, "first pause before each reply when SMTPS is slowed down; it grows while the cause lasts", 0, MINUTE),
-    Option("qmgr.throttle", "delay_max", Kind.TIME, "longest such pause; after it new connections get 421", 0, 5 * MINUTE),
 )

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from smx.config.option import Kind, Option, Section
+from smx.limits import RECIPIENTS_CEILING
 from smx.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
 
 EXTENSIONS: Final = ("chunking", "dsn", "smtputf8")  # those that can be turned off; the others are always offered
@@ -85,7 +86,7 @@ OPTIONS: Final = (
         choices=EXTENSIONS,
     ),
     Option("smtps", "message_size_max", Kind.SIZE, "largest message (RFC 1870)", 64 * KIB, 4 * GIB),
-    Option("smtps", "recipients_max", Kind.INTEGER, "most recipients of a message (RFC 5321 4.5.3.1.8: at least 100)", 1, 100_000),
+    Option("smtps", "recipients_max", Kind.INTEGER, "most recipients of a message (RFC 5321 4.5.3.1.8: at least 100)", 1, RECIPIENTS_CEILING),
     Option("smtps", "transactions_max", Kind.INTEGER, "most transactions in one session", 1, 1_000_000),
     Option("smtps", "sessions_max", Kind.INTEGER, "most sessions of one process; more get 421", 1, 100_000),
     Option("smtps", "errors_max", Kind.INTEGER, "bad commands in one session before it is closed with 421", 1, 10_000),

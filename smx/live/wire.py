@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from smx import codec
-from smx.limits import FRAME_BATCH_OCTETS_MAX, LINK_BACKLOG_OCTETS_MAX
+from smx.limits import FRAME_BATCH_OCTETS_MAX, FRAME_PAYLOAD_OCTETS_MAX
 from smx.messages import LINK_VERSION, AnyMessage
 
 HELLO: Final = 1
@@ -77,7 +77,9 @@ class Writer:
         return b"".join(frames)
 
     def _frame(self, batch: list[bytes]) -> bytes:
+        """What no reader would take must not be written: the link would break, and the same message would come again on the next one."""
         payload = b"\xdc" + len(batch).to_bytes(2, "big") + b"".join(batch)  # MessagePack's array 16
+        assert len(payload) <= FRAME_PAYLOAD_OCTETS_MAX, f"a message of {len(payload)} octets does not fit into a frame"
         self._sequence += 1
         return codec.encode(MESSAGES, payload, self._epoch, self._sequence)
 
@@ -87,7 +89,7 @@ class Reader:
 
     def __init__(self) -> None:
         self.peer: Hello | None = None
-        self._frames = codec.FrameReader(0, LINK_BACKLOG_OCTETS_MAX)
+        self._frames = codec.FrameReader(0, FRAME_PAYLOAD_OCTETS_MAX)
 
     def feed(self, data: bytes) -> Iterator[tuple[AnyMessage, ...]]:
         """Messages of each frame that `data` completes; an empty tuple for the hello. Raises WireError."""

@@ -58,6 +58,7 @@ LIMITS: Final = {
     "iqdb_max_entries":           _attribute("admission.limits", "incoming_max"),
     "edbc_max_entries":           _attribute("edbc", "entries_max"),
     "cut_through":                _attribute("", "cut_through_us"),
+    "cdb_waste_max":              _attribute("relocation", "waste_max_octets"),
     "min_free":                   _attribute("admission.limits", "min_free_octets"),
     "smtpc.initial_connections":  _attribute("aq.limits", "initial"),
     "smtpc.max_connections":      _attribute("aq.limits", "maximum"),
@@ -149,6 +150,7 @@ class Control:
             ("admission", int(hub.admission.state)),
             ("admission_rate", hub.admission.rate),
             ("free_octets", min(hub.admission.free_octets, 1 << 62)),
+            ("suspects", len(hub.ward)),
         )
         return figures + tuple([(f"limit.{name}", get(hub)) for name, (get, _) in LIMITS.items()])
 

@@ -56,6 +56,14 @@ class Change(Struct):
     postponed: bool = False  # nothing but the time of the next attempt changed
 
 
+class Together(Struct):
+    """Rows that change in one commit, or not at all. `before`: as they are on disk. `then(done=...)` is called at the end."""
+
+    changes: list[Change]
+    before: tuple[Row, ...]
+    then: Callable[..., None]
+
+
 class Deferral:
     """Owns all traffic with DEFEDB but that of the queue tools' listings."""
 
@@ -64,6 +72,7 @@ class Deferral:
         self._pending: deque[Change] = deque()  # rows to be written
         self._deletions: deque[Change] = deque()
         self._batch: list[Change] = []  # of the outstanding Store
+        self._together: Together | None = None
         self._again_at = 0  # now at which refused rows are tried again; 0: none were refused
         self._deletions_again_at = 0  # the same for deletions
         self._look_at = 0  # now at which refused deferrals are looked at: is it time for the next attempt?
@@ -72,7 +81,7 @@ class Deferral:
 
     @property
     def busy(self) -> bool:
-        return bool(self._pending or self._deletions or self._batch)
+        return bool(self._pending or self._deletions or self._batch or self._together)
 
     @property
     def behind(self) -> bool:
@@ -120,6 +129,19 @@ class Deferral:
         self._pending.append(change)
         return change
 
+    def change_together(self, rows: list[Row], before: tuple[Row, ...], then: Callable[..., None]) -> None:
+        """Write rows whose recipients are not in memory, all of them in one commit. A full disk leaves them as they are. One order at a time."""
+        assert self._together is None
+        assert len(rows) <= STORE_BATCH_ROWS_MAX
+        for row in rows:
+            self._hub.edbc.leave((row.transaction, row.index))
+        self._together = Together([Change((row.transaction, row.index), row.segment, row) for row in rows], before, then)
+
+    def touches(self, transaction: int) -> bool:
+        """A change of one of its rows is on its way."""
+        together = self._together.changes if self._together is not None else ()
+        return any(change.key[0] == transaction for changes in (self._batch, self._pending, self._deletions, together) for change in changes)
+
     def delete_row(self, row: Row) -> None:
         """Delete a row whose recipient is not in memory (recovery found it closed)."""
         self._hub.edbc.leave((row.transaction, row.index))
@@ -129,7 +151,9 @@ class Deferral:
         """The row of a recipient in memory."""
         verdict = entry.verdict
         code, enhanced, text, remote = (0, b"", b"", "") if verdict is None else (verdict.code, verdict.enhanced, verdict.text, verdict.remote)
-        parked = ParkedRecipient(entry.recipient, entry.override, code, enhanced, text, remote, entry.warned, entry.crashes, expanded=not entry.expand)
+        parked = ParkedRecipient(
+            entry.recipient, entry.override, code, enhanced, text, remote, entry.warned, entry.crashes, expanded=not entry.expand, alone=entry.alone
+        )
         transaction = entry.transaction
         return make_row(
             transaction.envelope_octets(),
@@ -156,7 +180,7 @@ class Deferral:
     def flush(self) -> None:
         """At the end of each step: the next batch, and what EDBC wants to read."""
         hub = self._hub
-        if not self._batch and (self._pending or self._deletions):
+        if not self._batch and (self._pending or self._deletions or self._together is not None):
             self._batch = self._next_batch(min(hub.settings.spill_batch, STORE_BATCH_ROWS_MAX))
             if self._batch:
                 rows = tuple([change.row for change in self._batch if change.row is not None])
@@ -173,6 +197,8 @@ class Deferral:
 
     def _next_batch(self, limit: int) -> list[Change]:
         """Deletions first: they make room."""
+        if self._together is not None:
+            return self._together.changes
         batch: list[Change] = []
         if self._hub.now >= self._deletions_again_at:
             self._deletions_again_at = 0
@@ -197,6 +223,7 @@ class Deferral:
                 return
             self._refused(batch)
             return
+        together = self._ended_together(batch)
         moved: dict[int, tuple[Transaction, list[tuple[int, int]]]] = {}
         for change in batch:
             hub.ibdb.release(change.key)
@@ -216,10 +243,26 @@ class Deferral:
         for change in batch:
             if change.then is not None:
                 change.then()
+        if together is not None:
+            together.then(done=True)
+
+    def _ended_together(self, batch: list[Change]) -> Together | None:
+        """The order whose batch this was, which is over."""
+        together = self._together
+        if together is None or together.changes is not batch:
+            return None
+        self._together = None
+        return together
 
     def _refused(self, batch: list[Change]) -> None:
         """The disk is full (A10)."""
         hub = self._hub
+        together = self._ended_together(batch)
+        if together is not None:
+            for row in together.before:
+                self._on_disk(row)
+            together.then(done=False)
+            return
         hub.note("trouble", "defedb", "the disk is full: deferred recipients wait in the envelope log")
         rows = [change for change in batch if change.row is not None]
         self._deletions.extendleft(change for change in reversed(batch) if change.row is None)
@@ -259,10 +302,14 @@ class Deferral:
             hub.aq.leave(entry)
             transaction.drop(entry, Status.MOVED)
             moved.setdefault(transaction.id, (transaction, []))[1].append((row.index, row.attempt))
+        self._on_disk(row)
+
+    def _on_disk(self, row: Row) -> None:
+        """The row is on disk like this, and its recipient nowhere in memory."""
         if row.state == ROW_DEFERRED:
-            hub.edbc.stored(row)
+            self._hub.edbc.stored(row)
         else:
-            hub.edbc.gone((row.transaction, row.index))
+            self._hub.edbc.gone((row.transaction, row.index))
 
     def _left(self, gone: list[Entry | None], moved: list[Transaction]) -> None:
         """Recipients whose rows were deleted are over; transactions without recipients in memory leave it."""

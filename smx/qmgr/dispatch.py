@@ -22,6 +22,7 @@ from smx.effects import Row
 from smx.messages import Resolved, Route
 from smx.qmgr.aq import Destination
 from smx.qmgr.envelopes import Entry, Place, Transaction, Unresolved
+from smx.qmgr.poison import is_suspect
 from smx.qmgr.retry import spread
 from smx.qmgr.routes import domain_of
 from smx.qmgr.rows import RowError, read_row
@@ -136,7 +137,7 @@ class Dispatch:
         entry.deferred = entry.row = True
         entry.expand = not parked.expanded
         entry.warned = parked.warned
-        entry.crashes = parked.crashes
+        entry.crashes, entry.alone = parked.crashes, parked.alone
         entry.destination = row.destination
         return entry
 
@@ -152,7 +153,7 @@ class Dispatch:
         elif answer.route is None:
             self._hub.expansion.expand(entry, answer)
         elif unresolved is None:
-            self._queue(entry, answer.route)
+            self.queue(entry, answer.route)
         else:
             entry.place = Place.PARKED
             unresolved.parked.append((entry, answer.route))
@@ -166,9 +167,10 @@ class Dispatch:
             if domain_of(entry.recipient.address) in unresolved.left:
                 unresolved.parked.append((entry, route))
             elif entry.place == Place.PARKED:
-                self._queue(entry, route)
+                self.queue(entry, route)
 
-    def _queue(self, entry: Entry, route: Route) -> None:
+    def queue(self, entry: Entry, route: Route, *, trial: bool = False) -> None:
+        """Put an entry in line for a delivery. A suspect comes to the ward first, and from there for its `trial` (A14)."""
         hub = self._hub
         destination = hub.aq.destination(route.destination)
         entry.destination = destination.name
@@ -177,9 +179,11 @@ class Dispatch:
                 hub.submission.hindered(entry)
             else:
                 hub.deferral.spill(entry, self._later(destination, *entry.key))
-            return
-        hub.aq.enqueue(entry, destination, route)
-        hub.scheduler.ready(destination)
+        elif is_suspect(entry.crashes) and not trial:
+            hub.ward.admit(entry, route)
+        else:
+            hub.aq.enqueue(entry, destination, route)
+            hub.scheduler.ready(destination)
 
     # --- destinations that take no more -------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ class Entry(Struct):
     expand: bool = True  # an alias may still be followed (A7)
     warned: bool = False  # the sender knows of the delay
     counted: bool = False  # AQ counts it
-    crashes: int = 0  # attempts that ended with a crash (A14)
+    crashes: int = 0  # since its last verdict, see poison.py (A14)
+    alone: int = 0
     destination: str = ""
     verdict: Verdict | None = None
     record: VerdictRecord | None = None  # the latest one appended in this life
@@ -87,6 +88,7 @@ class Transaction:
 
     __slots__ = (
         "abort_asked",
+        "alone",
         "crashes",
         "cut",
         "durable",
@@ -109,7 +111,8 @@ class Transaction:
         self.entries: dict[int, Entry] = {}
         self.settled: dict[int, Status] = {}
         self.expansions: tuple[Expanded, ...] = ()
-        self.crashes = 0
+        self.crashes = 0  # in hand at so many crashes, see poison.py (A14)
+        self.alone = 0
         self.next_index = 0  # of the next recipient that an expansion adds
         self.owner = ""  # the SMTPS process that waits for Submitted
         self.cut: Cut | None = None  # its content is not synced, and it may never need to be (A12)
@@ -150,7 +153,7 @@ class Transaction:
         known.update(recipient.index for expanded in self.expansions for recipient in expanded.recipients)
         states = [RecipientState(index, status, stored=status == Status.MOVED) for index, status in self.settled.items() if index in known]
         states += [state for entry in self.entries.values() if (state := state_of(entry)) is not None]
-        return Opened(self.id, self.envelope, tuple(states), self.expansions, self.crashes)
+        return Opened(self.id, self.envelope, tuple(states), self.expansions, self.crashes, self.alone)
 
 
 def state_of(entry: Entry) -> RecipientState | None:

@@ -6,6 +6,10 @@
 The record is durable before any of the others is handed out, so the alias is never followed twice: what SMAR said is never asked for again.
 A message that is not durable yet is made so first (cut-through cannot record an expansion).
 
+An alias of more than EXPANSION_RECIPIENTS_MAX addresses cannot be followed. Several aliases of one message that together stand for more are
+followed one after the other: those that do not fit are deferred. So a message in memory, its copy in the log and each message between two
+processes are bounded (I16).
+
 NOTIFY, ORCPT and ENVID follow RFC 3461 5.2.7: one address or several with the same reverse-path inherit them (without SUCCESS when several:
 the sender is told "expanded"); behind an owner alias (a list) they get none of them.
 """
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 REOPENED_SHIFT: Final = 20  # a transaction without opening does not know how many recipients it had: each alias has indices of its own
 _TOO_MANY: Final = Verdict(-1, Outcome.FAILED, 554, b"5.3.4", b"the alias stands for too many recipients")
+_TOO_MANY_NOW: Final = Verdict(-1, Outcome.DEFERRED, 452, b"4.5.3", b"the aliases of this message stand for too many recipients at once")
 
 
 class Expansion:
@@ -44,7 +49,10 @@ class Expansion:
         addresses = tuple(dict.fromkeys(answer.expansion))
         assert addresses, "an answer without route, verdict or expansion"
         if len(addresses) > EXPANSION_RECIPIENTS_MAX:
-            hub.settlement.fail_now(entry, _TOO_MANY)
+            hub.settlement.attempted(entry, _TOO_MANY, 0, hub.now)
+            return
+        if len(addresses) + sum(len(expanded.recipients) for expanded in transaction.expansions) > EXPANSION_RECIPIENTS_MAX:
+            hub.settlement.attempted(entry, _TOO_MANY_NOW, 0, hub.now)
             return
         listed = answer.reverse_path is not None and answer.reverse_path != entry.reverse_path
         fate = Fate.LISTED if listed else Fate.EXPANDED if len(addresses) > 1 else Fate.FORWARDED

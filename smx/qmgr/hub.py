@@ -9,6 +9,7 @@ log's own effects (a Deliver behind the Begun that tells of it, A14) goes to `la
     scheduler    from AQ to SMTPC                                links         who is linked, ids, whose segments are whose
     settlement   what becomes of a recipient after a verdict     tools         what operators ask of the queue
     gate         admission: how much SMTPS may take              control       status, limits
+    ward         suspects of a crash, tried one at a time        relocation    content of segments that are mostly dead
 """
 
 from collections import deque
@@ -35,11 +36,13 @@ if TYPE_CHECKING:
     from smx.qmgr.gate import Gate
     from smx.qmgr.links import Links
     from smx.qmgr.notifier import Notifier
+    from smx.qmgr.relocation import Relocation
     from smx.qmgr.routes import Routes
     from smx.qmgr.scheduler import Scheduler
     from smx.qmgr.settlement import Settlement
     from smx.qmgr.submission import Submission
     from smx.qmgr.tools import Tools
+    from smx.qmgr.ward import Ward
 
 
 class Hub:
@@ -58,6 +61,8 @@ class Hub:
     gate: "Gate"
     tools: "Tools"
     control: "Control"
+    ward: "Ward"
+    relocation: "Relocation"
     ibdb: Ibdb
     references: ContentReferences
     writer: ContentWriter

@@ -11,7 +11,7 @@ State
     AQ        recipients that may be delivered now, by destination; bounded       aq.py, window.py
     DEFEDB    rows of deferred and held recipients, on disk                       deferral.py, rows.py
     EDBC      the soonest of these rows in memory; bounded                        edbc.py
-    CDB       references to content segments                                      smx/cdb/removal.py
+    CDB       references to content segments; those mostly dead are given up      smx/cdb/removal.py, relocation.py, copying.py
     hub.py names the parts and what they share. A recipient in memory is in one place at a time (envelopes.Place, I11).
 
 Events and effects
@@ -22,7 +22,7 @@ Events and effects
     Told by a tool  QueueList QueueChange StatusAsked LimitsChanged-> Tell QueueListed QueueChanged Status
     IBDB, CDB       Synced ...                                     -> Append Sync OpenSegment Seal Remove ...
     DEFEDB          Stored Fetched Found                           -> Store Fetch Find
-    Expired         cut, queue, tick, stop: four timers in all     -> Arm
+    Expired         cut, queue, tick, copy, stop: five in all      -> Arm
 
 Strategies
     Group commit: what arrives while a Sync or a Store is under way is the next group; load makes groups larger, and no timer is needed.
@@ -34,6 +34,7 @@ Invariants
     A Submitted(250) leaves only behind the Synced that covers the opening, or when every recipient is delivered (I2).
     An alias is followed only when its expansion is durable (A7). A row changes only when the verdict is durable (A4).
     The windows, AQ, EDBC, questions, notices and batches are bounded (I11, I16).
+    What was in hand at crashes is tried alone, and set aside when it is the cause (A14): poison.py, ward.py.
 
 Failures
     A failed sync or a device error: Halt, at once (I15). A full disk: new mail is refused, verdicts go on (A10). SMAR away: recipients wait for
@@ -65,6 +66,7 @@ from smx.qmgr.hub import Hub
 from smx.qmgr.links import SMTPC, SMTPS, Links
 from smx.qmgr.notifier import Notifier
 from smx.qmgr.recovery import Recovery
+from smx.qmgr.relocation import Relocation
 from smx.qmgr.restart import adopt
 from smx.qmgr.routes import SMAR, Routes
 from smx.qmgr.scheduler import Scheduler
@@ -72,6 +74,7 @@ from smx.qmgr.settlement import Settlement
 from smx.qmgr.stop import Stop
 from smx.qmgr.submission import Submission
 from smx.qmgr.tools import Tools
+from smx.qmgr.ward import Ward
 
 _SETTINGS = msgspec.msgpack.Decoder(QmgrSettings)
 _Handler = Callable[[Any], None]
@@ -97,6 +100,8 @@ class Qmgr:
         hub.gate = Gate(hub)
         hub.tools = Tools(hub)
         hub.control = Control(hub)
+        hub.ward = Ward(hub)
+        hub.relocation = Relocation(hub)
         self._stop = Stop(hub)
         self._recovery: Recovery | None = None
         self._begun_at = 0
@@ -143,6 +148,7 @@ class Qmgr:
         hub = self._hub
         adopt(hub, result, self._begun_at)
         hub.gate.start()
+        hub.relocation.start()
         for process in hub.links.servers():
             self._welcome(process)
         hub.note("ready", hub.epoch)
@@ -163,7 +169,10 @@ class Qmgr:
             soonest = hub.edbc.soonest()
             if soonest is not None and soonest <= hub.stamp:
                 more = hub.dispatch.refill()
+            hub.ward.pump()
             hub.scheduler.pump()
+            if 0 < hub.relocation.next_at <= hub.now:
+                hub.relocation.pump()
         hub.notifier.pump()
         hub.deferral.flush()
         if hub.stopping:
@@ -182,14 +191,16 @@ class Qmgr:
         self._arm("queue", hub.now if more else self._queue_at())
         if hub.stopping:
             self._arm("stop", self._stop.next_at)
+        else:
+            self._arm("copy", hub.relocation.next_at)
 
     def _queue_at(self) -> int:
         """now of the next thing that waits for a time; 0: nothing does. A due row that finds no room waits for no time."""
         hub = self._hub
         at = hub.notifier.again_at
-        blocked = hub.deferral.blocked_until
-        if blocked and (not at or blocked < at):
-            at = blocked
+        for other in (hub.deferral.blocked_until, 0 if hub.stopping else hub.ward.next_at):
+            if other and (not at or other < at):
+                at = other
         soonest = hub.edbc.soonest()
         if soonest is not None:
             due = max(soonest - hub.wall_offset, 1)
@@ -209,7 +220,7 @@ class Qmgr:
         if event.timer == "tick" and self._running:
             hub.gate.tick()
             hub.ibdb.close_group(hub.effects)
-            if not hub.notifier.busy:
+            if not hub.notifier.busy and not hub.relocation.busy:
                 for segment in hub.writer.roll(hub.effects):
                     hub.references.sealed(segment)
 
@@ -257,7 +268,9 @@ class Qmgr:
                 then(about)
             hub.synced()
         else:
-            hub.notifier.progress(hub.writer.on_event(hub.effects, event))
+            progress = hub.writer.on_event(hub.effects, event)
+            hub.notifier.progress(progress)
+            hub.relocation.progress(progress)
 
     def _on_completed(self, event: Any) -> None:
         """A completion that carries a request number."""

@@ -133,7 +133,7 @@ class Expanded(LogRecord, frozen=True, tag=19):
 class Opened(LogRecord, frozen=True, tag=16):
     """An envelope, accepted or copied forward: all that is needed to go on. It replaces whatever was known of the transaction.
 
-    `states`: recipients that are not simply queued for a first attempt; `expansions`: in order; `crashes`: see A14.
+    `states`: recipients that are not simply queued for a first attempt; `expansions`: in order; `crashes`, `alone`: see poison.py (A14).
     """
 
     transaction: int
@@ -141,6 +141,7 @@ class Opened(LogRecord, frozen=True, tag=16):
     states: tuple[RecipientState, ...] = ()
     expansions: tuple[Expanded, ...] = ()
     crashes: int = 0
+    alone: int = 0
 
 
 class VerdictRecord(LogRecord, frozen=True, tag=17):
@@ -179,10 +180,11 @@ class Notified(LogRecord, frozen=True, tag=20):
 
 
 class Begun(LogRecord, frozen=True, tag=21):
-    """A delivery was handed out. If no verdict follows before a crash, it is suspected (A14)."""
+    """A delivery was handed out. If no verdict follows before a crash, it was in hand; `suspect`: not for the first time (A14)."""
 
     transaction: int
     indices: tuple[int, ...]
+    suspect: bool = False
 
 
 class Held(LogRecord, frozen=True, tag=22):

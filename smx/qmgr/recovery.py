@@ -30,9 +30,10 @@ from smx.events import AnyEvent, SegmentFile
 from smx.ids import epoch_of_segment
 from smx.messages import Content
 from smx.qmgr.ibdb import Before, Ibdb
+from smx.qmgr.poison import INNOCENT
 from smx.qmgr.records import LOG_VERSION, Aside, Header, RecoveryBegun, RecoveryEnded, decode_record, encode_record, kind_of
 from smx.qmgr.recovery_fold import Fold
-from smx.qmgr.recovery_judge import Judgement, OwedRow, RecoveredRecipient, RecoveredRow, RecoveredTransaction, Todo, judge
+from smx.qmgr.recovery_judge import Judgement, OwedRow, RecoveredRecipient, RecoveredRow, RecoveredTransaction, Todo, judge, placed
 from smx.qmgr.recovery_log import Damage, LogReader
 from smx.qmgr.recovery_scan import is_blank
 from smx.qmgr.recovery_table import ContentSeen
@@ -284,9 +285,10 @@ class Recovery:
         yield ordered, 0
 
     def _decide_all(self, result: RecoveryResult) -> _Steps:
-        """Those that were being decided when an earlier recovery died come first, one by one (A14)."""
+        """Those that were being decided when an earlier recovery died come first, one by one, the least suspected ones before the others (A14)."""
         fold = self._fold
         suspects = [number for number in fold.suspects if number in fold.transactions]
+        suspects.sort(key=lambda number: (fold.suspects[number].alone, fold.suspects[number].crashes))
         for number in suspects:
             yield from self._decide(result, [number])
             fold.suspects.pop(number)
@@ -300,12 +302,14 @@ class Recovery:
         rows: dict[int, dict[int, Row]] = {number: {} for number in numbers}
         if self._rows:
             yield from self._find(numbers, rows)
+            for number in numbers:
+                placed(self._fold.transactions[number], rows[number])
         seen: dict[int, ContentSeen] = {}
         yield from self._look_at_content(numbers, seen)
         ordered: list[AnyEffect] = []
         for number in numbers:
             folded = self._fold.transactions.pop(number)
-            suspected = self._fold.suspects.get(number, 0)
+            suspected = self._fold.suspects.get(number, INNOCENT)
             self._enter(result, judge(number, folded, rows[number], seen.get(number, ContentSeen.SOUND), suspected), ordered)
         ibdb.flush(ordered)
         yield ordered, 0

@@ -11,6 +11,7 @@ import msgspec
 
 from smx.messages import Envelope, Outcome, Recipient
 from smx.qmgr import records
+from smx.qmgr.poison import INNOCENT, Suspicion
 from smx.qmgr.records import FINAL_OUTCOMES, AnyRecord, RecipientState, Status, Unknown
 
 
@@ -36,7 +37,7 @@ class FoldedRecipient:
 
 
 class FoldedTransaction:
-    """What the log says of one transaction. `envelope` None: no opening."""
+    """What the log says of one transaction. `envelope` None: no opening. `begun`: index -> whether it was tried as a suspect."""
 
     __slots__ = ("begun", "crashes", "envelope", "expansions", "recipients", "segment", "unknown")
 
@@ -44,8 +45,8 @@ class FoldedTransaction:
         self.envelope: Envelope | None = None
         self.recipients: dict[int, FoldedRecipient] = {}
         self.expansions: list[records.Expanded] = []
-        self.begun: dict[int, None] = {}
-        self.crashes = 0
+        self.begun: dict[int, bool] = {}
+        self.crashes = INNOCENT
         self.unknown = False
         self.segment = 0  # of the opening
 
@@ -55,9 +56,11 @@ class Fold:
 
     def __init__(self) -> None:
         self.transactions: dict[int, FoldedTransaction] = {}
-        self.suspects: dict[int, int] = {}  # transactions that recovery was deciding about when it died -> how often
+        self.suspects: dict[int, Suspicion] = {}  # transactions that recovery was deciding about when it died
         self.unknown_records = 0  # that concern no transaction that can be told
         self._deciding: tuple[int, ...] = ()
+        self._recovering = False  # a recovery has begun, and has not ended
+        self._counted: list[bool] = []  # in hand before it, and copied by it with this crash counted: as a suspect?
         self._epoch = 0
         self._oldest = 0
 
@@ -70,9 +73,10 @@ class Fold:
     def finish(self) -> None:
         """The history ends: who was in hand is suspected once more (A14)."""
         self._crashed()
-        for transaction in self.transactions.values():
-            if transaction.begun:
-                transaction.crashes += 1
+        in_hand = [transaction for transaction in self.transactions.values() if transaction.begun]
+        alone = _alone(in_hand, self._counted)
+        for transaction in in_hand:
+            transaction.crashes = transaction.crashes.plus(Suspicion(1, int(transaction is alone)))
 
     # --- the log's own ---------------------------------------------------------------------------------------------
 
@@ -96,10 +100,13 @@ class Fold:
 
     def _on_recovery_begun(self, segment: int, record: records.RecoveryBegun) -> None:
         self._deciding = record.transactions
+        self._recovering = True
 
     def _on_recovery_ended(self, segment: int, record: records.RecoveryEnded) -> None:
         """What was in hand before was counted by that recovery."""
         self._deciding = ()
+        self._recovering = False
+        self._counted.clear()
         self.suspects.clear()
         self._forget_begun()
 
@@ -107,8 +114,9 @@ class Fold:
         self._forget_begun()
 
     def _crashed(self) -> None:
+        once = Suspicion(1, int(len(self._deciding) == 1))
         for transaction in self._deciding:
-            self.suspects[transaction] = self.suspects.get(transaction, 0) + 1
+            self.suspects[transaction] = self.suspects.get(transaction, INNOCENT).plus(once)
         self._deciding = ()
 
     def _forget_begun(self) -> None:
@@ -122,9 +130,11 @@ class Fold:
         """An opening, or a copy of one, replaces what was known of the recipients in it; others live in DEFEDB."""
         self.suspects.pop(record.transaction, None)  # an earlier recovery came through its step
         earlier = self.transactions.get(record.transaction)
+        if earlier is not None and earlier.begun and self._recovering:
+            self._counted.append(any(earlier.begun.values()))
         transaction = self.transactions[record.transaction] = FoldedTransaction()
         transaction.envelope = record.envelope
-        transaction.crashes = record.crashes
+        transaction.crashes = Suspicion(record.crashes, record.alone)
         transaction.segment = segment
         for recipient in record.envelope.recipients:
             transaction.recipients[recipient.index] = FoldedRecipient(recipient, recipient.index, segment)
@@ -143,7 +153,7 @@ class Fold:
     def _on_verdict(self, segment: int, record: records.VerdictRecord) -> None:
         transaction, found = self._recipient(record.transaction, record.index, segment)
         transaction.begun.pop(record.index, None)
-        transaction.crashes = 0  # an attempt that ended was no poison
+        transaction.crashes = INNOCENT  # an attempt that ended was no poison
         final = record.outcome in FINAL_OUTCOMES
         warned = found.state.warned
         found.state = RecipientState(
@@ -197,7 +207,7 @@ class Fold:
         if transaction is None:
             transaction = self.transactions[record.transaction] = FoldedTransaction()
         for index in record.indices:
-            transaction.begun[index] = None
+            transaction.begun[index] = record.suspect
 
     def _on_held(self, segment: int, record: records.Held) -> None:
         for index in record.indices:
@@ -266,6 +276,14 @@ class Fold:
         transaction.recipients = {i: r for i, r in transaction.recipients.items() if not _forgettable(r)}
         if not transaction.recipients and not transaction.begun:
             del self.transactions[number]
+
+
+def _alone(in_hand: list[FoldedTransaction], counted: list[bool]) -> FoldedTransaction | None:
+    """Which of those in hand at a crash nothing else excuses: the only one, or the only suspect (A14). `counted`: others, and whether suspects."""
+    suspects = [transaction for transaction in in_hand if any(transaction.begun.values())]
+    if len(in_hand) == 1 and not counted:
+        return in_hand[0]
+    return suspects[0] if len(suspects) == 1 and not any(counted) else None
 
 
 def _forgettable(found: FoldedRecipient) -> bool:

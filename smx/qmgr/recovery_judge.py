@@ -12,9 +12,9 @@ from typing import Final
 import msgspec
 
 from smx.effects import Row
-from smx.limits import CRASHES_MAX
 from smx.messages import Envelope, Recipient
 from smx.qmgr import records
+from smx.qmgr.poison import Suspicion
 from smx.qmgr.records import FINAL_OUTCOMES, AnyRecord, RecipientState, Status
 from smx.qmgr.recovery_fold import FoldedRecipient, FoldedTransaction
 from smx.qmgr.recovery_table import ContentSeen, Decision, LastVerdict, Pattern, RowSeen, decide
@@ -45,6 +45,7 @@ class RecoveredTransaction(msgspec.Struct, frozen=True, gc=False, array_like=Tru
     recipients: tuple[RecoveredRecipient, ...]
     crashes: int = 0
     expansions: tuple[records.Expanded, ...] = ()
+    alone: int = 0
 
 
 class RecoveredRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -85,9 +86,9 @@ _TODO: Final = {
 }
 
 
-def judge(number: int, folded: FoldedTransaction, rows: Mapping[int, Row], content: ContentSeen, suspected: int) -> Judgement:
+def judge(number: int, folded: FoldedTransaction, rows: Mapping[int, Row], content: ContentSeen, suspected: Suspicion) -> Judgement:
     """Apply the table. `rows`: those of this transaction, by index; `suspected`: crashes of recovery itself while deciding about it."""
-    case = _Case(number, folded, rows, content, folded.crashes + suspected)
+    case = _Case(number, folded, rows, content, folded.crashes.plus(suspected))
     envelope = folded.envelope or _envelope_of_rows(folded, rows)
     if envelope is not None:
         case.opened(envelope)
@@ -98,10 +99,22 @@ def judge(number: int, folded: FoldedTransaction, rows: Mapping[int, Row], conte
     return Judgement(case.transaction, tuple(case.rows_again), tuple(case.owed), tuple(case.reports), tuple(case.copies))
 
 
+def placed(folded: FoldedTransaction, rows: Mapping[int, Row]) -> None:
+    """Content is copied in this order: rows, then the record. Where the opening names another place than the rows, the rows are newer (copying.py)."""
+    row = next(iter(rows.values()), None)
+    if row is None or folded.envelope is None or row.segment == folded.envelope.content.segment:
+        return
+    try:
+        content = read_row(row)[0].content
+    except RowError:
+        return  # it is judged as a row that cannot be read
+    folded.envelope = msgspec.structs.replace(folded.envelope, content=content)
+
+
 class _Case:
     """The judgement in the making."""
 
-    def __init__(self, number: int, folded: FoldedTransaction, rows: Mapping[int, Row], content: ContentSeen, crashes: int) -> None:
+    def __init__(self, number: int, folded: FoldedTransaction, rows: Mapping[int, Row], content: ContentSeen, crashes: Suspicion) -> None:
         self.number = number
         self.folded = folded
         self.rows = rows
@@ -127,9 +140,9 @@ class _Case:
         if all(recovered.todo == Todo.NONE for recovered in recipients):
             return
         expansions, crashes = tuple(self.folded.expansions), self.folded.crashes  # who came through this step is no longer suspected of it
-        self.transaction = RecoveredTransaction(envelope, tuple(recipients), crashes, expansions)
+        self.transaction = RecoveredTransaction(envelope, tuple(recipients), crashes.crashes, expansions, crashes.alone)
         states = tuple(recovered.state for recovered in recipients if recovered.todo != Todo.QUEUE or recovered.state.warned)
-        self.copies.append((records.Opened(self.number, envelope, states, expansions, crashes), self.number))
+        self.copies.append((records.Opened(self.number, envelope, states, expansions, crashes.crashes, crashes.alone), self.number))
 
     def loose(self, index: int, found: FoldedRecipient) -> None:
         """A recipient without an opening: all that may be left is to bring its row up to date."""
@@ -168,11 +181,11 @@ class _Case:
         except RowError as error:
             self._set_row_aside(row, str(error))
             return
-        crashes = parked.crashes + self.crashes
-        if crashes >= CRASHES_MAX:
+        crashes = self.crashes.plus(Suspicion(parked.crashes, parked.alone))
+        if crashes.poison:
             self._set_row_aside(row, "in hand at too many crashes")
             return
-        parked = msgspec.structs.replace(parked, crashes=crashes)
+        parked = msgspec.structs.replace(parked, crashes=crashes.crashes, alone=crashes.alone)
         again = make_row(row.envelope, envelope, parked, attempt=row.attempt, next_try=row.next_try, state=row.state, destination=row.destination)
         self.rows_again.append(RecoveredRow(again))
 
@@ -220,7 +233,7 @@ class _Case:
             unknown=self.folded.unknown,
             held=found.held,
             expanded=found.expanded,
-            crashed=self.crashes >= CRASHES_MAX,
+            crashed=self.crashes.poison,
             moved=found.moved,
             owed=bool(found.state.owed),
         )
@@ -265,7 +278,7 @@ def _renewed(row: Row, state: RecipientState) -> Row:
     except RowError:
         return msgspec.structs.replace(row, state=ROW_QUARANTINED)
     parked = msgspec.structs.replace(
-        parked, code=state.code, enhanced=state.enhanced, text=state.text, remote=state.remote, warned=parked.warned or state.warned, crashes=0
+        parked, code=state.code, enhanced=state.enhanced, text=state.text, remote=state.remote, warned=parked.warned or state.warned, crashes=0, alone=0
     )
     state_of_row = row.state if row.state == ROW_HELD else ROW_DEFERRED
     return make_row(row.envelope, envelope, parked, attempt=state.attempt, next_try=state.next_try, state=state_of_row, destination=row.destination)

@@ -62,7 +62,7 @@ def _adopt_transaction(hub: "Hub", recovered: RecoveredTransaction, fresh: dict[
     envelope = recovered.envelope
     transaction = Transaction(envelope)
     transaction.recorded = transaction.durable = True
-    transaction.crashes = recovered.crashes
+    transaction.crashes, transaction.alone = recovered.crashes, recovered.alone
     transaction.expansions = recovered.expansions
     hub.transactions[transaction.id] = transaction
     children = {recipient.index for expanded in recovered.expansions for recipient in expanded.recipients}
@@ -74,7 +74,7 @@ def _adopt_transaction(hub: "Hub", recovered: RecoveredTransaction, fresh: dict[
             continue
         entry = transaction.add(found.recipient, envelope.reverse_path if found.reverse_path is None else found.reverse_path)
         entry.expand = index not in children
-        entry.crashes = recovered.crashes
+        entry.crashes, entry.alone = recovered.crashes, recovered.alone
         _restore(entry, found.state)
         if entry.row:
             hub.edbc.leave(entry.key)  # I11: it lives here now, whatever its row says

@@ -31,6 +31,7 @@ class ParkedRecipient(msgspec.Struct, frozen=True, gc=False, array_like=True):
     crashes: int = 0
     version: int = ROW_VERSION
     expanded: bool = False  # an alias became this recipient: it is not followed again (A7)
+    alone: int = 0  # see poison.py
 
 
 class _ParkedEnvelope(msgspec.Struct, frozen=True, gc=False, array_like=True):

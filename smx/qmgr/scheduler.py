@@ -21,6 +21,7 @@ from smx.limits import SESSION_IDLE_TIMEOUT_US
 from smx.messages import Deliver, Delivered, Outcome, Ret, Route, Verdict
 from smx.qmgr.aq import Destination
 from smx.qmgr.envelopes import Entry, Place
+from smx.qmgr.poison import is_suspect
 from smx.qmgr.records import Begun
 from smx.qmgr.retry import spread
 from smx.qmgr.window import Ending
@@ -143,7 +144,8 @@ class Scheduler:
             entry.place = Place.FLIGHT
         self.deliveries[number] = Delivery(number, destination, carrier, entries, route.protocol, hub.now)
         if transaction.cut is None:
-            hub.ibdb.append(Begun(transaction.id, tuple(entry.recipient.index for entry in entries)), lazy=True)  # A14
+            suspect = any(is_suspect(entry.crashes) for entry in entries)
+            hub.ibdb.append(Begun(transaction.id, tuple(entry.recipient.index for entry in entries), suspect), lazy=True)  # A14
         hub.note("begun", number, transaction.id, destination.name, len(entries), entries[0].attempt + 1)
         hub.tell_late(carrier.name, self._deliver(number, route, entries, destination))
 

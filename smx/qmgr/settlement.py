@@ -56,6 +56,8 @@ class Settlement:
         entry.attempt += 1
         entry.verdict = verdict
         transaction = entry.transaction
+        if entry.crashes:  # an attempt that ended was no poison (A14)
+            entry.crashes = entry.alone = transaction.crashes = transaction.alone = 0
         outcome = OUTCOME_TEXT[Outcome(verdict.outcome)]
         hub.note("verdict", transaction.id, entry.recipient.index, entry.attempt, outcome, verdict.code, verdict.text, verdict.remote)
         since_jump = began_at > hub.jumped_at

@@ -72,4 +72,5 @@ class Stop:
     def _halt(self) -> None:
         if not self._over:
             self._over = True
+            self._hub.writer.close(self._hub.effects)
             self._hub.halt("stopped")

@@ -41,7 +41,7 @@ import msgspec
 
 from smx.cdb.writer import ContentWriter
 from smx.config.schema_smtps import SmtpsSettings
-from smx.effects import Accept, AnyEffect, Arm, Halt, Note, OpenSegment, Tell
+from smx.effects import Accept, AnyEffect, Arm, Halt, Note, Tell
 from smx.events import (
     Accepted,
     AnyEvent,
@@ -214,9 +214,7 @@ class Smtps:
             return
         self._halted = True
         if self._writer is not None:
-            closing: list[AnyEffect] = []
-            tell_sealed(closing, self._writer.roll(closing))
-            self._out.extend(effect for effect in closing if not isinstance(effect, OpenSegment))  # no spare is needed any more
+            tell_sealed(self._out, self._writer.close(self._out))
         self._out.append(Halt(reason))
 
     # --- listeners

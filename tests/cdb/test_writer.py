@@ -251,6 +251,33 @@ def test_roll_lets_an_idle_segment_go() -> None:
     assert bench.do(bench.writer.roll) == (segment_id(EPOCH, 0),)
 
 
+def test_close_cuts_files_to_their_content_and_leaves_no_empty_one() -> None:
+    bench = Bench()
+    kept = bench.put(1, [b"hello"])
+    assert kept is not None
+    bench.want(1)
+    bench.answered(1)
+    assert bench.do(bench.writer.close) == (kept.segment,)
+    assert {number: len(file.view()) for number, file in bench.disk.names["cdb"].items()} == {kept.segment: kept.offset + kept.octets}
+    assert bench.writer.open_segments() == ()
+
+
+def test_close_keeps_what_is_not_answered_and_does_not_tell_of_it() -> None:
+    bench = Bench()
+    content = bench.put(1, [b"hello"])
+    assert content is not None
+    bench.want(1)
+    assert bench.do(bench.writer.close) == ()
+    assert sound(bench.disk, 1, content, b"hello")
+    assert bench.writer.open_segments() == (content.segment,)
+
+
+def test_close_of_a_writer_that_wrote_nothing_leaves_nothing() -> None:
+    bench = Bench()
+    bench.do(bench.writer.close)
+    assert not bench.disk.names["cdb"]
+
+
 def test_content_larger_than_a_segment_gets_one_of_its_own() -> None:
     bench = Bench()
     content = bench.put(1, [bytes(10_000)])

@@ -192,7 +192,7 @@ class Disk:
         keys = [
             key
             for key, row in sorted(self.rows.items())
-            if key > after and (not e.transactions or row.transaction in e.transactions) and e.state in (-1, row.state)
+            if key > after and (not e.transactions or row.transaction in e.transactions) and e.state in (-1, row.state) and e.segment in (0, row.segment)
         ]
         return [events.Found(e.request, tuple(self.rows[key] for key in keys[: e.limit]), more=len(keys) > e.limit)]
 

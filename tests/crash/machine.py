@@ -8,7 +8,7 @@ from smx.qmgr.machine import Qmgr
 from smx.smar.machine import Smar
 from smx.smtpc.machine import Smtpc
 from smx.smtps.machine import Smtps
-from smx.units import DAY, KIB, SECOND
+from smx.units import DAY, KIB, MIB, SECOND
 from tests.crash.disk import Disk
 from tests.crash.outside import Outside, Sink, count_content
 from tests.crash.world import World
@@ -16,6 +16,7 @@ from tests.crash.world import World
 HOSTNAME = "mx.lab.example"
 DOMAIN = "lab.example"
 EPOCHS_A_LIFE = 10
+WASTE_MAX = 64 * MIB  # so much that nothing is ever copied
 
 SINKS: dict[str, tuple[str, dict[str, str]]] = {
     # domain            address        what its host answers while the trouble lasts
@@ -26,8 +27,8 @@ SINKS: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-def components(*, cut_through: bool) -> list[object]:
-    """Fresh components of one life, QMGR first."""
+def components(*, cut_through: bool, waste_max: int = WASTE_MAX) -> list[object]:
+    """Fresh components of one life, QMGR first. `waste_max`: octets of dead content beyond which segments are given up."""
     spool = "/spool"
     qmgr = QmgrSettings(
         hostname=HOSTNAME,
@@ -38,6 +39,7 @@ def components(*, cut_through: bool) -> list[object]:
         min_free_octets=0,
         ibdb_segment_octets=64 * KIB,
         cdb_segment_octets=64 * KIB,
+        cdb_waste_max_octets=waste_max,
         smtpc=QmgrSmtpcSettings(initial_connections=2, max_connections=4),
         retry=RetrySettings(min_us=SECOND, max_us=4 * SECOND, give_up_us=5 * DAY, warn_us=0, dead_min_us=SECOND, dead_max_us=2 * SECOND),
     )
@@ -59,14 +61,14 @@ def components(*, cut_through: bool) -> list[object]:
     ]
 
 
-def power_on(disk: Disk, outside: Outside, *, life: int, cut_through: bool = False, trouble: bool = True) -> World:
+def power_on(disk: Disk, outside: Outside, *, life: int, cut_through: bool = False, trouble: bool = True, waste_max: int = WASTE_MAX) -> World:
     """A new life of the machine on this disk. With `trouble` False every host elsewhere is healthy."""
 
     def host(domain: str) -> Sink:
         return Sink(outside, SINKS[domain][1] if trouble or domain == "never.example" else {})
 
     hosts = {(address, 25): (lambda domain=domain: host(domain)) for domain, (address, _) in SINKS.items() if not (trouble and domain == "down.example")}
-    world = World(components(cut_through=cut_through), disk, epoch=life * EPOCHS_A_LIFE, hosts=hosts)  # type: ignore[arg-type]
+    world = World(components(cut_through=cut_through, waste_max=waste_max), disk, epoch=life * EPOCHS_A_LIFE, hosts=hosts)  # type: ignore[arg-type]
 
     def deposit(directory: str, content: bytes) -> None:
         count_content(content, [f"{directory.rpartition('/')[2]}@{DOMAIN}"], outside.arrived, outside.bounces)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 
 from smx import effects as fx
 from smx import messages as msg
-from smx.units import MINUTE
+from smx.units import MINUTE, SECOND
 from tests.crash.disk import Disk
-from tests.crash.machine import DOMAIN, power_on
+from tests.crash.machine import DOMAIN, WASTE_MAX, power_on
 from tests.crash.outside import Client, Mail, Outside
 from tests.crash.world import World
 
@@ -29,6 +29,8 @@ class Workload:
     name: str
     mails: tuple[Mail, ...]
     cut_through: bool = False
+    waste_max: int = WASTE_MAX
+    life_us: int = LIFE_US  # of the first life
 
 
 class ViolationError(AssertionError):
@@ -68,12 +70,12 @@ class Search:
         world.on_boundary = boundary
         for mail in self.workload.mails:
             world.dial("smtps.mx:0", Client(outside, mail))
-        world.run(horizon_us=LIFE_US)
+        world.run(horizon_us=self.workload.life_us)
         self._calm_end(world, outside)
         return self
 
     def _power_on(self, disk: Disk, outside: Outside, *, life: int, trouble: bool = True) -> World:
-        world = power_on(disk, outside, life=life, cut_through=self.workload.cut_through, trouble=trouble)
+        world = power_on(disk, outside, life=life, cut_through=self.workload.cut_through, trouble=trouble, waste_max=self.workload.waste_max)
         if self.tamper is not None and life == 1:
             world.tamper = self.tamper(world)
         world.on_note = lambda note: self._drop(outside, note)
@@ -124,7 +126,7 @@ class Search:
             self.reached.add("between dot and 250")
         if outside.arrived and "recorded" not in names:
             self.reached.add("arrived, verdict not recorded")
-        for marker in ("deferred", "bounced", "expanded", "closed"):
+        for marker in ("deferred", "bounced", "expanded", "closed", "relocated"):
             if marker in names:
                 self.reached.add(marker)
 
@@ -234,6 +236,12 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 
 
+# A deferred message shares its segment with a larger one that is gone: it is copied out of it (A3).
+RELOCATED = Workload(
+    "relocated", (Mail("t1", ("a@later.example",)), Mail("t2", ("a@sink.example",), body="Hello.\r\n" * 200)), waste_max=0, life_us=70 * SECOND
+)
+
+
 def workloads() -> Iterator[Workload]:
     """One and two messages over the outcomes, one or two recipients, with and without cut-through."""
     for cut_through in (False, True):
@@ -247,4 +255,5 @@ def workloads() -> Iterator[Workload]:
         yield Workload(f"two messages{suffix}", (Mail("t1", (f"alice@{DOMAIN}",)), Mail("t2", ("a@sink.example",))), cut_through)
         yield Workload(f"deferred beside failed{suffix}", (Mail("t1", ("a@later.example",)), Mail("t2", ("a@never.example",))), cut_through)
     yield Workload("success notice", (Mail("t1", (f"alice@{DOMAIN}",), parameters="NOTIFY=SUCCESS,FAILURE"),))
+    yield RELOCATED
     yield Workload("failed from null", (Mail("t1", (f"alice@{DOMAIN}", "a@never.example"), sender=""),))

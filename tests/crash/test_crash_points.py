@@ -7,7 +7,7 @@ import pytest
 from smx import effects as fx
 from smx import events as ev
 from tests.crash.outside import Mail
-from tests.crash.points import KINDS, Search, Tamper, ViolationError, Workload, workloads
+from tests.crash.points import KINDS, RELOCATED, Search, Tamper, ViolationError, Workload, workloads
 from tests.crash.world import World
 
 ALL = list(workloads())
@@ -22,7 +22,7 @@ def test_no_power_loss_breaks_an_invariant(workload: Workload) -> None:
     print(f"{workload.name}: {search.boundaries} boundaries, {search.images} images")
 
 
-NESTED = [w for w in ALL if w.name in ("local", "deferred", "failed", "expanded", "local+cut", "deferred+cut")]
+NESTED = [w for w in ALL if w.name in ("local", "deferred", "failed", "expanded", "local+cut", "deferred+cut", "relocated")]
 
 
 @pytest.mark.parametrize("workload", NESTED, ids=lambda w: w.name)
@@ -45,7 +45,8 @@ def test_the_search_reaches_the_rare_states() -> None:
     reached: set[str] = set()
     for kind in ("local", "deferred", "failed", "expanded"):
         reached |= Search(Workload(kind, (Mail("t1", KINDS[kind][:1]),))).run().reached
-    assert reached >= {"between dot and 250", "arrived, verdict not recorded", "deferred", "bounced", "expanded", "closed"}
+    reached |= Search(RELOCATED).run().reached
+    assert reached >= {"relocated", "between dot and 250", "arrived, verdict not recorded", "deferred", "bounced", "expanded", "closed"}
 
 
 # --- ablations: the safeguard is switched off, the search must object --------------------------------------------------
@@ -126,6 +127,25 @@ ABLATIONS: dict[str, tuple[Tamper, str]] = {
     "IBDB segment removed early": (early_removal("ibdb"), "I1"),
     "CDB segment removed early": (early_removal("cdb"), "I1"),
 }
+
+
+def removed_before_the_rows(world: World) -> Callable[[str, fx.AnyEffect], list[fx.AnyEffect]]:
+    """A segment goes when its content was copied, before the rows that name it were changed (A3)."""
+    read: list[int] = []
+
+    def off(process: str, effect: fx.AnyEffect) -> list[fx.AnyEffect]:
+        if process == "qmgr" and isinstance(effect, fx.Read):
+            read.append(effect.segment)
+        if process == "qmgr" and isinstance(effect, fx.Store) and read:
+            return [fx.Remove("cdb", read.pop()), fx.SyncDirectory("cdb", 1 << 40), effect]
+        return [effect]
+
+    return off
+
+
+def test_a_segment_that_goes_before_its_rows_were_changed_is_noticed() -> None:
+    with pytest.raises(ViolationError, match=r"^I1:"):
+        Search(RELOCATED, tamper=removed_before_the_rows).run()
 
 
 @pytest.mark.parametrize("name", ABLATIONS)

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from smx.defedb.sqlite import APPLICATION_ID, SCHEMA_VERSION, DefedbError, SqliteDefedb
+from smx.defedb.sqlite import _CENSUS, _FIND_IN_SEGMENT, APPLICATION_ID, SCHEMA_VERSION, DefedbError, SqliteDefedb
 from smx.effects import Census, Fetch, Find, Row, Store
 from smx.events import Counted, Fetched, Found, Stored
 from tests.crash.disk import Disk
@@ -61,9 +61,9 @@ class Comparison(RuleBasedStateMachine):
         effect = Fetch(2, until, limit, *after)
         assert [self.db.perform(effect)] == self.model.apply(effect)
 
-    @rule(transactions=st.lists(st.integers(1, 5), max_size=3), state=st.integers(-1, 2), after=keys, limit=st.integers(1, 5))
-    def find(self, transactions: list[int], state: int, after: tuple[int, int], limit: int) -> None:
-        effect = Find(3, tuple(transactions), state, *after, limit)
+    @rule(transactions=st.lists(st.integers(1, 5), max_size=3), state=st.integers(-1, 2), after=keys, limit=st.integers(1, 5), segment=st.integers(0, 3))
+    def find(self, transactions: list[int], state: int, after: tuple[int, int], limit: int, segment: int) -> None:
+        effect = Find(3, tuple(transactions), state, *after, limit, segment)
         assert [self.db.perform(effect)] == self.model.apply(effect)
 
     @rule()
@@ -141,6 +141,24 @@ def test_due_rows_are_found_by_the_index(db: SqliteDefedb) -> None:
     assert "USING INDEX due (state=? AND" in db.plan()
     assert "SCAN r" not in db.plan()
     assert "TEMP B-TREE" not in db.plan()
+
+
+def test_rows_of_a_content_segment_are_found_by_the_index(db: SqliteDefedb) -> None:
+    plan = db.plan(_FIND_IN_SEGMENT)
+    assert "USING INDEX place (segment=? AND" in plan
+    assert "SCAN" not in plan
+    assert "TEMP B-TREE" not in plan
+    assert "USING COVERING INDEX place" in db.plan(_CENSUS)
+
+
+def test_a_database_of_an_earlier_smx_gets_the_index_when_it_is_opened(path: str) -> None:
+    SqliteDefedb(path).close()
+    raw = apsw.Connection(path)
+    raw.execute("DROP INDEX place")
+    raw.close()
+    again = SqliteDefedb(path)
+    assert "USING INDEX place" in again.plan(_FIND_IN_SEGMENT)
+    again.close()
 
 
 @pytest.mark.feature("SX18")

@@ -137,6 +137,19 @@ def test_starts_and_stops_leave_no_descriptor_open(tmp_path: Path) -> None:
     assert counts[0] == counts[-1], counts
 
 
+def test_an_orderly_stop_leaves_no_preallocated_space_in_the_content_store(tmp_path: Path) -> None:
+    settings = configured(tmp_path, qmgr="cut_through = 0;")
+    with Embedded(settings) as mta:
+        send(mta, "far@example.net")
+        mta.wait_note("deferred")
+    (kept,) = (tmp_path / "spool/cdb").iterdir()
+    assert 0 < kept.stat().st_size < 1000
+    with Embedded(settings), AdminLink(settings.spool) as link:
+        answer = link.ask(QueueList(1, Filter()))
+        assert isinstance(answer, QueueListed)
+        assert [row.recipient for row in answer.rows] == [b"far@example.net"]
+
+
 def test_a_client_that_is_there_at_the_stop_is_told_and_the_stop_is_soon(tmp_path: Path) -> None:
     with Embedded(configured(tmp_path)) as mta:
         client = smtplib.SMTP("127.0.0.1", mta.ports["smtps.mx:0"], timeout=10)

@@ -137,3 +137,22 @@ def test_a_newer_process_may_append_fields() -> None:
     octets = Writer("qmgr", 5).hello + codec.encode(MESSAGES, payload, 5, 1)
     assert read(octets) == [Granted(1, 2)]
     assert zlib.crc32(b"") == 0
+
+
+def test_an_envelope_with_a_thousand_recipients_at_their_longest_arrives() -> None:
+    recipients = tuple(Recipient(index, b"a" * 256, 7, b"rfc822;" + b"x" * 493) for index in range(1000))
+    submit = Submit(Envelope(1, b"s" * 256, recipients, Content(1, 2, 3, 4), 5))
+    writer = Writer("smtps.mx.0", 77)
+    octets = writer.hello
+    writer.add(submit)
+    writer.add(Granted(3, 4))
+    assert read(octets + writer.frames(), 65_536) == [submit, Granted(3, 4)]
+
+
+def test_a_message_that_no_reader_would_take_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is our own bug: on the next link the same message would come again."""
+    monkeypatch.setattr("smx.live.wire.FRAME_PAYLOAD_OCTETS_MAX", 1000)
+    writer = Writer("smtps.mx.0", 77)
+    writer.add(Submitted(1, text=b"x" * 1000))
+    with pytest.raises(AssertionError, match="does not fit into a frame"):
+        writer.frames()

@@ -160,9 +160,9 @@ def verdict(envelope: Envelope, attempt: int, outcome: int = Outcome.DELIVERED, 
     return VerdictRecord(envelope.transaction, index, attempt, outcome, next_try, 451, b"4.2.1", b"later", "mx", stored=stored, owed=owed)
 
 
-def row(envelope: Envelope, attempt: int, *, index: int = 0, state: int = 0, crashes: int = 0) -> Row:
+def row(envelope: Envelope, attempt: int, *, index: int = 0, state: int = 0, crashes: int = 0, alone: int = 0) -> Row:
     recipient = next((r for r in envelope.recipients if r.index == index), Recipient(index, b"other@example.net"))
-    parked = ParkedRecipient(recipient, crashes=crashes)
+    parked = ParkedRecipient(recipient, crashes=crashes, alone=alone)
     return make_row(envelope_octets(envelope), envelope, parked, attempt=attempt, next_try=1_000_000 * attempt, state=state, destination="example.net")
 
 

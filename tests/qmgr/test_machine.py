@@ -414,3 +414,28 @@ def test_what_is_in_the_queue_can_be_rebuilt_from_the_log_alone() -> None:
     listed = world.ask(messages.QueueList(1, messages.Filter()), messages.QueueListed).rows
     assert len(listed) == 3
     assert rebuilt == {(row.transaction, row.index): (row.recipient, row.reverse_path, row.octets, row.segment, row.offset, row.client) for row in listed}
+
+
+def test_aliases_that_are_too_much_together_are_followed_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """I16: what a transaction is in memory, and in one record of the log, is bounded."""
+    monkeypatch.setattr("smx.qmgr.expansion.EXPANSION_RECIPIENTS_MAX", 3)
+    world = World(QmgrSettings(min_free_octets=0, retry=RetrySettings(min_us=5 * MINUTE, warn_us=0))).boot()
+    for name in (b"one", b"two"):
+        world.resolve[name + b"@l.example"] = lambda question: Resolved(
+            question.request, expansion=tuple(b"%b%d@x.example" % (question.recipient[:3], n) for n in range(2))
+        )
+    transaction = world.submit(b"one@l.example", b"two@l.example")
+    assert sorted(world.delivered) == [(transaction, b"one0@x.example"), (transaction, b"one1@x.example")]
+    assert [values[4:6] for values in world.noted("verdict") if values[1] == 1] == [(452, b"the aliases of this message stand for too many recipients at once")]
+    world.advance(10 * MINUTE)
+    assert len(world.delivered) == 4
+    assert not world.disk.rows
+
+
+def test_an_alias_that_stands_for_too_many_is_refused_with_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("smx.qmgr.expansion.EXPANSION_RECIPIENTS_MAX", 3)
+    world = World(QmgrSettings(min_free_octets=0)).boot()
+    world.resolve[b"all@l.example"] = lambda question: Resolved(question.request, expansion=tuple(b"%d@x.example" % n for n in range(4)))
+    world.submit(b"all@l.example")
+    assert next(values[3:6] for values in world.noted("verdict")) == ("failed", 554, b"the alias stands for too many recipients")
+    assert len(world.noted("bounced")) == 1

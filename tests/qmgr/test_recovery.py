@@ -12,6 +12,7 @@ from smx.ids import segment_id
 from smx.messages import Content, Outcome, Recipient
 from smx.qmgr import records, recovery_judge
 from smx.qmgr import recovery as recovery_module
+from smx.qmgr.poison import Suspicion
 from smx.qmgr.records import LOG_VERSION, Closing, Expanded, Held, Moved, Notified, Opened, Quarantined, Released, Relocated, VerdictRecord
 from smx.qmgr.recovery import ASIDE_BIT, Todo
 from smx.qmgr.rows import ROW_HELD, ROW_QUARANTINED, read_row
@@ -680,13 +681,36 @@ def test_deferred_mail_in_hand_at_crashes_is_counted_in_its_row() -> None:
     disk = Disk()
     log = Log(disk)
     one, two = log.envelope(1), log.envelope(2)
-    store(disk, row(one, 1, crashes=1), row(two, 1, crashes=2))
-    begun(disk, log, one.transaction, two.transaction)
+    store(disk, row(one, 1, crashes=1), row(two, 1, crashes=2, alone=1))
+    log.append(records.Begun(one.transaction, (0,)), records.Begun(two.transaction, (0,), suspect=True), sync=False)
     done = recover(disk.kill_image())
     assert done.rows() == {(one.transaction, 0): "store 0", (two.transaction, 0): f"store {ROW_QUARANTINED}"}
     assert done.result is not None
     assert read_row(done.result.rows[0].row)[1].crashes == 2
     assert done.notes("quarantined") == [(two.transaction, 0, "in hand at too many crashes")]
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_where_rows_and_opening_name_different_places_the_rows_are_believed(*, removed: bool) -> None:
+    """A3: content was copied and the rows say so; the crash came before the record. The old content may be gone with its last reference."""
+    disk = Disk()
+    log = Log(disk)
+    envelope = log.envelope(1, recipients=2)
+    copied = msgspec.structs.replace(envelope.content, segment=segment_id(31, 0))
+    for names in (disk.names, disk.durable_names):
+        names["cdb"][copied.segment] = names["cdb"][envelope.content.segment]
+    store(disk, row(msgspec.structs.replace(envelope, content=copied), 1))
+    log.append(opened(envelope))
+    if removed:
+        disk.apply(effects.Remove("cdb", envelope.content.segment))
+    done = recover(disk)
+    assert done.result is not None
+    assert done.todos() == {(envelope.transaction, 1): Todo.QUEUE}
+    assert done.result.transactions[0].envelope.content == copied
+    assert dict(done.result.references) == {copied.segment: 2}
+    again = recover(disk.kill_image(), 200)
+    assert again.result is not None
+    assert again.result.transactions[0].envelope.content == copied
 
 
 def test_an_orderly_end_suspects_nobody() -> None:
@@ -713,8 +737,8 @@ def test_an_envelope_that_kills_recovery_itself_is_found_and_set_aside(monkeypat
     poison = envelopes[2].transaction
     judge = recovery_judge.judge
 
-    def dies(number: int, folded: object, rows: object, content: object, suspected: int) -> object:
-        assert number != poison or suspected >= 3, "poison"
+    def dies(number: int, folded: object, rows: object, content: object, suspected: Suspicion) -> object:
+        assert number != poison or suspected.poison, "poison"
         return judge(number, folded, rows, content, suspected)  # type: ignore[arg-type]
 
     monkeypatch.setattr(recovery_module, "judge", dies)

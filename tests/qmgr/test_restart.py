@@ -10,7 +10,7 @@ from smx import events, messages
 from smx.config.schema_qmgr import QmgrSettings, RetrySettings
 from smx.effects import AnyEffect
 from smx.messages import Notify, Protocol, QueueChange, Recipient, Resolved
-from smx.units import HOUR, MINUTE
+from smx.units import HOUR, MINUTE, SECOND
 from tests.crash.disk import Disk
 from tests.qmgr.world import DEFERRED, FAILED, RELAYED, SMTPC, TOOL, World, route
 
@@ -184,6 +184,7 @@ def test_three_crashes_with_the_same_delivery_in_hand_set_it_aside_and_the_other
     world.replies[b"*"] = None
     poison = world.submit(b"poison@x.example")
     for _ in range(3):
+        world.advance(2 * SECOND)
         assert [deliver.transaction for _, deliver in world.deliveries.values()] == [poison]
         world = world.restart(world.disk.kill_image(), SETTINGS).boot()
     assert not world.deliveries

@@ -19,6 +19,7 @@ from smx.qmgr.machine import Qmgr
 from smx.smtp.facts import ContentFacts
 from smx.units import MINUTE, SECOND
 from tests.crash.disk import Disk
+from tests.worlds.timers import Timers, set_timer, take_due
 
 WALL = 1_700_000_000 * SECOND  # wall clock minus now
 SMTPS = "smtps.mx.0"
@@ -48,7 +49,7 @@ class World:
         self.now = 1_000 * SECOND
         self.wall = WALL
         self.inbox: deque[AnyEvent] = deque()
-        self.timers: dict[tuple[str, int], int] = {}
+        self.timers: Timers = {}
         self.told: list[tuple[str, messages.AnyMessage]] = []
         self.notes: list[effects.Note] = []
         self.halted = ""
@@ -66,6 +67,7 @@ class World:
         self.blocks: list[int] = []
         self.sequence = 0
         self.writer = ContentWriter(epoch + 1, 1 << 20)
+        self.body = BODY  # of what is submitted
         self.request = 0
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -78,13 +80,16 @@ class World:
 
     def link(self) -> None:
         self.give(events.Linked("smar", self.epoch + 3))
-        self.give(events.Linked(SMTPC, self.epoch + 2))
-        self.tell(SMTPC, messages.Capacity(100))
+        self.link_smtpc()
         self.give(events.Linked(SMTPS, self.epoch + 1))
         out: list[AnyEffect] = []
         self.writer.start(out)
         self._write(out)
         self.tell(SMTPS, messages.Writing(self.writer.open_segments()))
+
+    def link_smtpc(self, sessions_max: int = 100) -> None:
+        self.give(events.Linked(SMTPC, self.epoch + 2))
+        self.tell(SMTPC, messages.Capacity(sessions_max))
 
     def give(self, event: AnyEvent) -> None:
         self.inbox.append(event)
@@ -106,13 +111,9 @@ class World:
     def advance(self, us: int) -> None:
         """Let time pass, timer by timer."""
         end = self.now + us
-        while not self.halted:
-            due = min(self.timers.items(), key=lambda item: (item[1], item[0]), default=None)
-            if due is None or due[1] > end:
-                break
-            del self.timers[due[0]]
-            self.now = max(self.now, due[1])
-            self.give(events.Expired(*due[0]))
+        while not self.halted and (due := take_due(self.timers, end)) is not None:
+            self.now = max(self.now, due[0])
+            self.give(events.Expired(*due[1]))
         self.now = max(self.now, end)
 
     def until(self, condition: Callable[[], object], *, within: int = 100 * MINUTE) -> None:
@@ -131,10 +132,8 @@ class World:
                 self.halted = effect.reason
             case effects.Note():
                 self.notes.append(effect)
-            case effects.Arm():
-                self.timers[effect.timer, effect.of] = effect.at
-            case effects.Disarm():
-                self.timers.pop((effect.timer, effect.of), None)
+            case effects.Arm() | effects.Disarm():
+                set_timer(self.timers, effect)
             case effects.Tell():
                 self._told(effect.process, effect.message)
             case effects.Sync() if effect.store in self.hold_stores:
@@ -201,9 +200,10 @@ class World:
 
     # --- SMTPS --------------------------------------------------------------------------------------------------------
 
-    def content(self, transaction: int, body: bytes = BODY) -> Content:
+    def content(self, transaction: int, body: bytes = b"") -> Content:
         """Content in CDB, durable."""
         out: list[AnyEffect] = []
+        body = body or self.body
         header = body.index(b"\r\n\r\n") + 2
         content = self.writer.put(out, transaction, (body,), ContentFacts(len(body), header, body.count(b"\n"), 40))
         assert content is not None
@@ -228,6 +228,16 @@ class World:
         envelope = self.envelope(*addresses, **more)  # type: ignore[arg-type]
         self.tell(SMTPS, messages.Submit(envelope, secured))
         return envelope.transaction
+
+    def seal(self, *answered: int) -> None:
+        """SMTPS goes on in another segment; these transactions were all that is in this one."""
+        out: list[AnyEffect] = []
+        sealed = self.writer.roll(out)
+        for transaction in answered:
+            sealed += self.writer.answered(out, transaction)
+        self._write(out)
+        for segment in sealed:
+            self.tell(SMTPS, messages.Sealed(segment))
 
     # --- questions ------------------------------------------------------------------------------------------------------
 
