@@ -123,7 +123,6 @@ def test_processes_of_different_users_deliver_mail(directory: Path) -> None:
 
 
 @needs_users
-@pytest.mark.xfail(reason="the sticky directory cdb belongs to root: QMGR's user may not remove the segments of SMTPS' user", strict=False)
 @pytest.mark.feature("SX02")
 def test_qmgr_removes_the_content_that_another_user_wrote(directory: Path) -> None:
     with several_users(directory) as mta:
