@@ -11,7 +11,7 @@ from smx.messages import Content, Deliver, Envelope, Recipient
 from smx.qmgr import poison
 from smx.qmgr.poison import INNOCENT, Suspicion, is_suspect
 from smx.qmgr.records import Begun, Opened, RecoveryBegun
-from smx.qmgr.recovery_fold import Fold, FoldedTransaction
+from smx.qmgr.recovery_fold import Fold
 from smx.qmgr.rows import ROW_QUARANTINED, read_row
 from smx.qmgr.ward import GATHER_US
 from smx.units import HOUR, MINUTE, SECOND
@@ -210,15 +210,6 @@ def test_a_verdict_clears_the_suspicion() -> None:
         world.advance(GATHER_US)
         until_tried(world)
     assert in_flight(world) == [number]
-
-
-def test_suspects_of_a_crash_in_recovery_are_decided_in_the_order_of_their_suspicion() -> None:
-    """A storm of kills during recovery does not hit the same one twice before it has hit all."""
-    fold = Fold()
-    fold.suspects = {1: Suspicion(2, 1), 2: Suspicion(1), 3: Suspicion(1), 4: Suspicion(3, 1)}
-    fold.transactions = {number: FoldedTransaction() for number in fold.suspects}
-    order = sorted(fold.suspects, key=lambda number: (fold.suspects[number].alone, fold.suspects[number].crashes))
-    assert order == [2, 3, 1, 4]
 
 
 @pytest.mark.parametrize("crashes", range(6))

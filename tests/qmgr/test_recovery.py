@@ -751,6 +751,31 @@ def test_an_envelope_that_kills_recovery_itself_is_found_and_set_aside(monkeypat
     assert done.todos() == {(e.transaction, 0): Todo.STORE if e.transaction == poison else Todo.QUEUE for e in envelopes}
 
 
+def test_each_kill_of_a_storm_during_recovery_hits_another_suspect_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A14: the first one suspects the whole batch; then each is decided alone, the least suspected one before the others."""
+    disk = Disk()
+    log = Log(disk)
+    envelopes = [log.envelope(number) for number in range(1, 6)]
+    log.append(*map(opened, envelopes))
+    hit: list[int] = []
+
+    def killed(number: int, *_: object) -> object:
+        hit.append(number)
+        raise AssertionError("killed")
+
+    judge = recovery_judge.judge
+    monkeypatch.setattr(recovery_module, "judge", killed)
+    for epoch in range(100, 106):
+        with pytest.raises(AssertionError, match="killed"):
+            recover(disk, epoch)
+        disk = disk.kill_image()
+    assert sorted(hit[1:]) == [envelope.transaction for envelope in envelopes]
+    monkeypatch.setattr(recovery_module, "judge", judge)
+    done = recover(disk, 200)
+    assert not done.notes("quarantined")
+    assert done.todos() == {(envelope.transaction, 0): Todo.QUEUE for envelope in envelopes}
+
+
 # --- size ------------------------------------------------------------------------------------------------------------------------
 
 

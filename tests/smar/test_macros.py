@@ -89,7 +89,8 @@ def test_what_a_peer_writes_stays_one_address(local: str) -> None:
         parse_mailbox(recipient)
     except FormatError:
         assume(False)
-    assume(not parse(file)[1])  # some of these cannot be the name of an alias
+    entries, problems = parse(file)
+    assume(entries and not problems)  # some of these cannot be the name of an alias: "#" begins a comment
     members = aliased(file, recipient, flags=())
     assert len(members) == 1
     (member,) = members
