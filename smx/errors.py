@@ -30,13 +30,5 @@ class SmxError(Exception):
         return f"{self.code} {subject} {self.text}"
 
 
-class ProtocolError(SmxError):
-    """A peer broke the protocol so far that the session cannot go on."""
-
-
 class FormatError(SmxError):
     """Octets that do not have the format they should have: an address, a parameter, a record."""
-
-
-class ResourceError(SmxError):
-    """Something is full, busy or not there now: disk, memory, a table's bound."""

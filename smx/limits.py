@@ -1,12 +1,12 @@
-"""Limits: every bound of smx in one place, so that memory, queues and patience are finite in every state (I16).
+"""Limits: the bounds that no configuration changes, so that memory, queues and patience are finite in every state (I16).
 
-Most are defaults that the configuration may change; the comment says which standard asks for how much.
-The relations between them (a frame holds a whole group, a path holds a whole mailbox ...) are asserted in tests/test_limits.py.
+What an administrator may choose has its default in smx/config/schema_*.py instead; the comment here says which standard asks for how much.
+The relations between both (a frame holds any message, a path holds a whole mailbox ...) are asserted in tests/test_limits.py.
 """
 
 from typing import Final
 
-from smx.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, SECOND
+from smx.units import GIB, KIB, MIB, MINUTE, SECOND
 
 # Sizes of SMTP (RFC 5321 4.5.3.1). The RFC's numbers are what must at least be accepted; where more does no harm only a larger whole bounds the part.
 LOCAL_PART_OCTETS_MIN: Final = 64  # 4.5.3.1.1: what must be accepted; the path bounds it (SRS and VERP make long ones)
@@ -15,12 +15,10 @@ LABEL_OCTETS_MAX: Final = 63  # RFC 1035 2.3.4
 PATH_OCTETS_MAX: Final = 256  # 4.5.3.1.3: with the punctuation, without a source route, which is stripped
 COMMAND_LINE_OCTETS_MIN: Final = 512  # 4.5.3.1.4: a shorter line is never "too long"
 COMMAND_LINE_OCTETS_MAX: Final = 2048  # with CRLF; DSN asks for 1036 at least (RFC 3461 5), SMTPUTF8 for 10 more
-AUTH_LINE_OCTETS_MAX: Final = 12_288  # RFC 4954 4: base64 lines of the AUTH exchange
 REPLY_LINE_OCTETS_MAX: Final = 512  # 4.5.3.1.5: what we send; with code and CRLF
 REPLY_LINE_RECEIVED_OCTETS_MAX: Final = 2048  # what we take from a server that says more
 REPLY_LINES_MAX: Final = 128  # of one reply that we receive
 REPLY_TEXT_OCTETS_MAX: Final = 1024  # of a received reply that is kept for verdict, log and DSN
-TEXT_LINE_OCTETS_MAX: Final = 1000  # 4.5.3.1.6: with CRLF; longer lines are accepted and noted in the content's facts
 MESSAGE_OCTETS_MIN: Final = 64 * KIB  # 4.5.3.1.7: the least limit that may be configured
 MESSAGE_OCTETS_MAX: Final = 64 * MIB  # default of SIZE (RFC 1870)
 HEADER_OCTETS_MAX: Final = 256 * KIB  # of the header section of a message
@@ -45,8 +43,6 @@ DATA_TERMINATION_TIMEOUT_US: Final = 10 * MINUTE  # 4.5.3.2.6
 RSET_TIMEOUT_US: Final = 1 * MINUTE  # nothing of a transaction depends on it
 QUIT_TIMEOUT_US: Final = 10 * SECOND  # the transaction is over: nobody waits for the answer
 STARTTLS_TIMEOUT_US: Final = 5 * MINUTE
-COMMAND_TIMEOUT_US: Final = 5 * MINUTE  # 4.5.3.2.7: the server waits for the next command
-CONNECT_TIMEOUT_US: Final = 30 * SECOND
 
 # Misbehaviour in one session.
 ERRORS_MAX: Final = 20  # commands that the dialogue itself refuses, since the last accepted message; then 421
@@ -54,48 +50,24 @@ REFUSALS_MAX: Final = 100  # senders and recipients that were refused, since the
 INNOCENT_REFUSALS_MAX: Final = 10_000  # refusals that good manners meet under pipelining, since the last accepted message; then 421
 JUNK_COMMANDS_MAX: Final = 100  # NOOP, RSET, VRFY, EXPN, HELP, repeated EHLO since the last accepted message; then 421
 INPUT_OCTETS_MAX: Final = 64 * KIB  # pipelined input that is held back before reading is paused
-INPUT_READ_OCTETS_MAX: Final = 256 * KIB  # one read of the transport: what may still arrive after the pause
 CONTENT_DISCARDED_OCTETS_MAX: Final = 256 * MIB  # of a message beyond its limit, before the session is closed (F31)
-OUTPUT_OCTETS_MAX: Final = 256 * KIB  # output of one session that is not yet taken by the peer, before its source is paused
 
 # Sessions of SMTPS and SMTPC.
-SESSIONS_MAX: Final = 2_000  # in one SMTPS process
-SESSIONS_PER_CLIENT_MAX: Final = 50  # from one client address
-SESSIONS_PER_CLIENT_RATE_MAX: Final = 600  # accepted from one client address in a minute
-TRANSACTIONS_PER_SESSION_MAX: Final = 1_000
 DELIVERIES_MAX: Final = 1_000  # in one SMTPC process
-CONNECTIONS_PER_DESTINATION_MAX: Final = 100  # SX20
-CONNECTIONS_INITIAL: Final = 5  # SX20
 SESSION_IDLE_TIMEOUT_US: Final = 5 * SECOND  # an open outgoing session waits so long for its next transaction
 RECIPIENTS_PER_DELIVERY_MAX: Final = 100  # RFC 5321 4.5.3.1.8: a server takes at least so many
 
 # Content.
 CONTENT_MEMORY_OCTETS_MAX: Final = 256 * KIB  # a message up to this waits in memory and is appended in one piece (A5)
-CONTENT_MEMORY_BUDGET_OCTETS_MAX: Final = 256 * MIB  # of one SMTPS process
 CONTENT_CHUNK_OCTETS: Final = 256 * KIB  # of one read from CDB towards a peer
-CONTENT_SEGMENT_OCTETS_MAX: Final = 64 * MIB
-DISK_FREE_OCTETS_MIN: Final = 256 * MIB  # new mail is refused below it (A10)
 RELOCATION_OCTETS_MAX: Final = 4 * MIB  # a larger message is not copied when its segment is given up (A3)
 RELOCATION_RATE_OCTETS: Final = 4 * MIB  # copied in a second
 
 # The queue.
-AQ_ENTRIES_MAX: Final = 8_192  # recipients in the active queue (SX16)
-AQ_NEW_SHARE_MIN_PERCENT: Final = 50  # of AQ that deferred mail may not take from new mail (SX17)
-EDBC_ENTRIES_MAX: Final = 65_536  # soonest deferred recipients in memory (SX18)
-IQDB_ENTRIES_MAX: Final = 65_536
-IBDB_SEGMENT_OCTETS_MAX: Final = 16 * MIB
-IBDB_SEGMENTS_LAG_MAX: Final = 8  # an opening older than this is copied forward (A3)
 CRASHES_MAX: Final = 3  # an envelope that was in hand at so many crashes is quarantined (A14),
 CRASHES_ALONE_MIN: Final = 2  # if at so many of them nothing else could have been the cause
 SUSPECT_PATIENCE_US: Final = 5 * SECOND  # a delivery under suspicion that has done no harm for so long lets the next one begin
 STORE_BATCH_ROWS_MAX: Final = 1_000
-CUT_THROUGH_DEADLINE_US: Final = 1 * SECOND  # A12
-CUT_THROUGH_RECIPIENTS_MAX: Final = 10  # A12
-RETRY_DELAY_MIN_US: Final = 5 * MINUTE
-RETRY_DELAY_MAX_US: Final = 4 * HOUR
-RETRY_ATTEMPTS_MIN: Final = 3  # A15
-EXPIRY_US: Final = 5 * DAY  # RFC 5321 4.5.4.1: at least 4 to 5 days
-DELAY_WARNING_US: Final = 4 * HOUR
 ALIAS_DEPTH_MAX: Final = 10
 EXPANSION_RECIPIENTS_MAX: Final = 10_000  # that the aliases of one transaction may become while it is in memory
 DSN_FULL_OCTETS_MAX: Final = CONTENT_CHUNK_OCTETS  # a message up to this is returned whole when the sender asked for it (RFC 3461 6.2: a length of our choice)
@@ -109,14 +81,8 @@ MX_HOST_ADDRESSES_MAX: Final = 8  # of one host
 # Logs and links between processes.
 FRAME_PAYLOAD_OCTETS_MAX: Final = 16 * MIB  # one frame between two processes: it holds any one message
 FRAME_BATCH_OCTETS_MAX: Final = 256 * KIB  # frames that are written together in one loop turn
-LINK_BACKLOG_FRAMES_MAX: Final = 16_384  # messages that wait for a slow or starting peer
 LINK_BACKLOG_OCTETS_MAX: Final = 64 * MIB
-LOG_RECORD_OCTETS_MAX: Final = 64 * MIB  # a record larger than a segment gets a segment of its own size
-LOG_GROUP_RECORDS_MAX: Final = 4_096  # appended between two syncs
-LOG_GROUP_OCTETS_MAX: Final = 8 * MIB
 QUESTIONS_OUTSTANDING_MAX: Final = 4_096  # to SMAR from one process
-DNS_TIMEOUT_US: Final = 6 * SECOND
-NOTE_TEXT_OCTETS_MAX: Final = 4 * KIB  # one field of a log line
 
 # What no configuration may exceed.
 MESSAGE_OCTETS_CEILING: Final = 4 * GIB

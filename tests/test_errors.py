@@ -2,11 +2,11 @@
 
 import pytest
 
-from smx.errors import FormatError, ProtocolError, ResourceError, SmxError
+from smx.errors import FormatError, SmxError
 from smx.smtp.reply import render, reply_of
 
 
-@pytest.mark.parametrize("kind", [SmxError, ProtocolError, FormatError, ResourceError])
+@pytest.mark.parametrize("kind", [SmxError, FormatError])
 def test_an_error_carries_code_enhanced_code_permanence_and_text(kind: type[SmxError]) -> None:
     error = kind(452, (4, 3, 1), "disk full")
     assert (error.code, error.enhanced, error.text, error.permanent) == (452, (4, 3, 1), "disk full", False)

@@ -244,6 +244,23 @@ _ANY_DECODER: Final = msgspec.msgpack.Decoder()
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+def verdict_of(transaction: int, state: RecipientState, *, stored: bool) -> VerdictRecord:
+    """The verdict that a recipient's state came from; `stored` as in VerdictRecord."""
+    return VerdictRecord(
+        transaction,
+        state.index,
+        state.attempt,
+        state.outcome,
+        state.next_try,
+        state.code,
+        state.enhanced,
+        state.text,
+        state.remote,
+        stored=stored,
+        owed=state.owed,
+    )
+
+
 def kind_of(record: AnyRecord) -> int:
     """The kind that stands in the framing."""
     return int(record.__struct_config__.tag)  # type: ignore[arg-type]

@@ -162,7 +162,7 @@ class _Case:
             self.rows_again.append(RecoveredRow(row, gone=True))
             self._keep(found, "")
         elif decision is Decision.NOTIFY:
-            self.owed.append(OwedRow(row, _verdict(self.number, found.state)))
+            self.owed.append(OwedRow(row, records.verdict_of(self.number, found.state, stored=True)))
             self._keep(found, "")
 
     def begun_rows(self, *, opening: bool) -> None:
@@ -207,7 +207,7 @@ class _Case:
         if found.expanded:
             self.copies.append((records.Expanded(self.number, index, ()), key))
         if found.verdict and not (found.expanded and not found.state.owed):
-            self.copies.append((_verdict(self.number, found.state), key))
+            self.copies.append((records.verdict_of(self.number, found.state, stored=True), key))
         if found.held:
             self.copies.append((records.Held(self.number, (index,)), key))
         if why:
@@ -282,19 +282,3 @@ def _renewed(row: Row, state: RecipientState) -> Row:
     )
     state_of_row = row.state if row.state == ROW_HELD else ROW_DEFERRED
     return make_row(row.envelope, envelope, parked, attempt=state.attempt, next_try=state.next_try, state=state_of_row, destination=row.destination)
-
-
-def _verdict(number: int, state: RecipientState) -> records.VerdictRecord:
-    return records.VerdictRecord(
-        number,
-        state.index,
-        state.attempt,
-        state.outcome,
-        state.next_try,
-        state.code,
-        state.enhanced,
-        state.text,
-        state.remote,
-        stored=True,
-        owed=state.owed,
-    )

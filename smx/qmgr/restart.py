@@ -19,7 +19,7 @@ from smx.effects import Remove
 from smx.ids import epoch_of_segment
 from smx.messages import Verdict
 from smx.qmgr.envelopes import Entry, Place, Transaction
-from smx.qmgr.records import Opened, RecipientState, Status, VerdictRecord
+from smx.qmgr.records import Opened, RecipientState, Status, VerdictRecord, verdict_of
 from smx.qmgr.recovery import OwedRow, RecoveredRecipient, RecoveredTransaction, RecoveryResult, Todo
 from smx.qmgr.rows import ROW_DEFERRED, ROW_HELD, ROW_QUARANTINED
 
@@ -118,19 +118,7 @@ def _owe(hub: "Hub", entry: Entry, state: RecipientState) -> None:
 
 def _record_of(entry: Entry, state: RecipientState) -> VerdictRecord:
     """The verdict that the log has, as if it had been appended in this life."""
-    return VerdictRecord(
-        entry.transaction.id,
-        state.index,
-        state.attempt,
-        state.outcome,
-        state.next_try,
-        state.code,
-        state.enhanced,
-        state.text,
-        state.remote,
-        state.stored,
-        state.owed,
-    )
+    return verdict_of(entry.transaction.id, state, stored=state.stored)
 
 
 def _adopt_owed(hub: "Hub", owed: OwedRow) -> None:
