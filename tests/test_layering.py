@@ -28,7 +28,7 @@ IMPURE = (
 PURE_LIBRARIES = frozenset(
     "msgspec bisect collections dataclasses datetime email enum functools hashlib heapq ipaddress itertools json re string struct typing zlib".split()
 )
-FOUNDATION = ("units", "limits", "errors", "ids", "codec", "messages", "effects", "events", "notes", "component", "recording")
+FOUNDATION = ("units", "limits", "errors", "ids", "codec", "messages", "effects", "events", "notes", "component", "recording", "topology")
 PROCESSES = ("smtps", "smtpc", "smar", "qmgr", "mcp", "lda", "filters")
 SHARED = (*FOUNDATION, "smtp", "cdb", "defedb", "config")
 
@@ -40,6 +40,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cdb": (*FOUNDATION, "smtp"),
     "defedb": FOUNDATION,
     **dict.fromkeys(PROCESSES, SHARED),
+    "factory": (*SHARED, *PROCESSES),
 }
 
 

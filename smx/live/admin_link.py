@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Final
 
 from smx.live.listeners import is_trusted, reachable
-from smx.live.topology import socket_path
 from smx.live.wire import Reader, WireError, Writer
 from smx.messages import AnyMessage
+from smx.topology import socket_path
 
 TIMEOUT_S: Final = 10.0
 READ_OCTETS: Final = 256 * 1024

@@ -7,13 +7,13 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from smx.live.factory import decoded
+from smx.factory import decoded
 from smx.live.links import Links
 from smx.live.listeners import bind
 from smx.live.runner import Runner
 from smx.live.timers import Timers
 from smx.live.tls import Contexts
-from smx.live.topology import kind_of, listens, socket_path
+from smx.topology import kind_of, listens, socket_path
 
 Listeners = tuple[tuple[str, socket.socket], ...]
 

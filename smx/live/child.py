@@ -18,10 +18,10 @@ from typing import Final
 import msgspec
 
 from smx.config.schema_mcp import LogSettings
+from smx.factory import make_component
 from smx.live import queue_lock
 from smx.live.assembly import assemble
 from smx.live.child_spec import ChildSpec, read_spec
-from smx.live.factory import make_component
 from smx.live.host import HaltedError, Host, StopTimedOutError
 from smx.live.runner import Runner
 from smx.units import SECOND

@@ -22,17 +22,17 @@ import msgspec
 from smx.config import spool as spool_directories
 from smx.config.schema import Settings, process_settings
 from smx.effects import Note
+from smx.factory import make_component
 from smx.ids import next_epoch
 from smx.live import queue_lock, spool_lock, submit_file
 from smx.live.assembly import Listeners, assemble
 from smx.live.epoch_file import read_epoch, save_epoch
-from smx.live.factory import make_component
 from smx.live.host import GRACE_US, START_TIMEOUT_S, HaltedError, Host
 from smx.live.links import Links, join
 from smx.live.listeners import bind, name_of
 from smx.live.runner import Runner
-from smx.live.topology import connects_to
 from smx.mcp import plan
+from smx.topology import connects_to
 
 ORDER: Final = ("qmgr", "smar", "lda", "smtpc", "smtps")  # of the start; stopped the other way round
 SEED_BITS: Final = 63

@@ -19,9 +19,9 @@ from smx.limits import LINK_BACKLOG_OCTETS_MAX
 from smx.live.device import Orders
 from smx.live.listeners import is_trusted, reachable
 from smx.live.runner import Runner
-from smx.live.topology import connects_to, kind_of, may_connect, socket_path
 from smx.live.wire import Hello, Reader, WireError, Writer, round_trip
 from smx.messages import AnyMessage
+from smx.topology import connects_to, kind_of, may_connect, socket_path
 
 REDIAL_MIN_S: Final = 0.02
 REDIAL_MAX_S: Final = 1.0

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from smx.component import Component
-from smx.live.factory import make_component
+from smx.factory import make_component
 from smx.recording import Header, ReplayReport
 from smx.recording import replay as replay_octets
 

@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from smx.component import Component
-from smx.live.topology import kind_of
+from smx.topology import kind_of
 
 _T = TypeVar("_T")
 
