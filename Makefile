@@ -7,7 +7,7 @@ WORKERS  ?= auto
 CLIENTS  := tests/live/clients
 PROGRAMS := swaks git-email libmailtools-perl bsd-mailx
 
-.PHONY: help run test lint format clients tools docs test-live campaign bench clean
+.PHONY: help run test lint format clients tools docs notebooks test-live campaign bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-10s", $$2; $$1 = $$2 = ""; print }'
@@ -47,6 +47,9 @@ clients:                ## the mail programs of others that some tests speak to 
 
 docs: $(STAMP)          ## write docs/configuration.md anew
 	$(BIN)/smx config explain --all --markdown > docs/configuration.md
+
+notebooks: $(STAMP)     ## execute the notebooks in place
+	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
 tools:                  ## strace, for the tests that look at system calls (apt as root)
 	@command -v strace >/dev/null || apt-get install -y -qq --no-install-recommends strace || echo "strace could not be installed: the tests that need it are skipped"
