@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import apsw
 
@@ -74,8 +74,23 @@ class DefedbError(Exception):
     """The database cannot be used: a newer version, another file, or a device error. The connection is closed."""
 
 
+class Reserve(Protocol):
+    """Space that is kept aside beside the database, for deletions on a full disk (A10)."""
+
+    def release(self) -> bool:
+        """Give it up; True when space was given back."""
+        ...
+
+    def restore(self) -> None:
+        """Take the space again, if there is any."""
+        ...
+
+
 class SqliteDefedb:
-    """One open database. `sync_directory`: makes the file's name durable after creation; by default fsync of its folder."""
+    """One open database. `sync_directory`: makes the file's name durable after creation; by default fsync of its folder.
+
+    `reserve_octets`: of a reserve on the real file system; on another one (`vfs`) the caller brings the `reserve`.
+    """
 
     def __init__(
         self,
@@ -85,9 +100,10 @@ class SqliteDefedb:
         sync_directory: Callable[[], None] | None = None,
         reserve_octets: int = 0,
         max_pages: int = 0,
+        reserve: Reserve | None = None,
     ) -> None:
         self._path = path
-        self._reserve = _Reserve(path + ".reserve", reserve_octets) if reserve_octets and not vfs else None
+        self._reserve = _FileReserve(path + ".reserve", reserve_octets) if reserve_octets and not vfs else reserve
         try:
             self._connection = apsw.Connection(path, vfs=vfs or None)
         except apsw.Error as error:
@@ -226,8 +242,8 @@ class SqliteDefedb:
         return tuple(Row(*row) for row in self._rows(statement, bindings))
 
 
-class _Reserve:
-    """Octets kept aside on the same file system, given up when a deletion finds it full, and taken again when there is space (A10)."""
+class _FileReserve:
+    """The octets of a file on the same file system."""
 
     def __init__(self, path: str, octets: int) -> None:
         self._path = path
@@ -236,7 +252,6 @@ class _Reserve:
         self.restore()
 
     def release(self) -> bool:
-        """True when space was given back."""
         if not self._held:
             return False
         os.truncate(self._path, 0)
@@ -244,7 +259,6 @@ class _Reserve:
         return True
 
     def restore(self) -> None:
-        """Take the space again, if there is any."""
         if self._held:
             return
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
