@@ -1,0 +1,1 @@
+"""Peers: the Internet around the machine: hosts that take mail, clients that bring it, and all who only make trouble."""
