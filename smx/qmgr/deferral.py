@@ -180,6 +180,8 @@ class Deferral:
     def flush(self) -> None:
         """At the end of each step: the next batch, and what EDBC wants to read."""
         hub = self._hub
+        if not self._pending:
+            self._again_at = 0  # what was refused has been tried from memory
         if not self._batch and (self._pending or self._deletions or self._together is not None):
             self._batch = self._next_batch(min(hub.settings.spill_batch, STORE_BATCH_ROWS_MAX))
             if self._batch:
@@ -308,6 +310,8 @@ class Deferral:
         """The row is on disk like this, and its recipient nowhere in memory."""
         if row.state == ROW_DEFERRED:
             self._hub.edbc.stored(row)
+            if self._hub.clock.wrong(row):
+                self._hub.clock.look()
         else:
             self._hub.edbc.gone((row.transaction, row.index))
 

@@ -105,3 +105,19 @@ def test_a_crash_while_the_disk_is_full_loses_and_repeats_nothing() -> None:
     later.advance(20 * MINUTE)
     assert later.delivered == [(transaction, b"a@sink.example")]
     assert not later.disk.rows
+
+
+def test_when_what_was_refused_has_been_delivered_from_memory_nothing_waits_for_space_any_more() -> None:
+    """Found by the simulator: the timer of the refused rows was armed for the past, again and again, and QMGR never slept."""
+    soon = QmgrSettings(min_free_octets=0, retry=RetrySettings(min_us=3 * SECOND, jitter_percent=0, warn_us=0))
+    world = World(soon).boot()
+    disk = FullDisk(world)
+    world.replies[b"*"] = DEFERRED
+    world.submit(b"a@sink.example")
+    world.replies.clear()
+    world.until(lambda: world.delivered)
+    assert disk.refused
+    steps = world.steps
+    world.advance(MINUTE)
+    assert world.steps - steps < 200
+    assert world.qmgr._hub.deferral.blocked_until == 0
