@@ -23,10 +23,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sim.checkers.i10_orphans import SPARES
+from sim.eventlog import Line
+from smx.messages import QueueRow
 from tests.live.client import GaveUpError, Session, connect
-from tests.live.eventlog import Line
 from tests.live.installation import Installation, Layout, owner_of, to_host
-from tests.live.judge import SPARES, Kill
+from tests.live.judge import Kill
 from tests.live.notifications import Bounce, read_bounce
 from tests.live.sink import Sink, accept, later_first, never
 from tests.live.traffic import FLAKY, NEVER, SENDER, SINK, SLOW, Attempt, Copy, Draft, Mix
@@ -60,7 +62,7 @@ class Outcome(Struct):
     servers: dict[int, int]  # process id -> epoch of every process
     destinations: dict[str, str]  # domain -> how its destination's name ends; local domains are missing
     released: int  # recipients in quarantine that the operator released
-    left: list[str]  # recipients in the queue at the end
+    left: list[QueueRow]  # recipients in the queue at the end
     segments: list[str]  # content segments of the empty queue
     writers: list[int]  # epochs of the processes that write content, then
     deferred_rows: int
@@ -345,7 +347,7 @@ class Campaign:
             self._watcher.epochs,
             {domain: f":{port}" for domain, port in ports.items()},
             released,
-            [f"{row.state} {row.recipient!r} {row.reason!r}" for row in left or []],
+            left or [],
             segments,
             writers,
             self._smx.deferred_rows(),

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sim.eventlog import Line
 from smx.defedb.sqlite import SqliteDefedb
 from smx.effects import Census
 from smx.events import Counted
@@ -181,13 +182,13 @@ class Installation:
 
     # --- what it says
 
-    def lines(self) -> list[eventlog.Line]:
+    def lines(self) -> list[Line]:
         try:
             return eventlog.read(self.log)[0]
         except FileNotFoundError:
             return []
 
-    def notes(self, name: str) -> list[eventlog.Line]:
+    def notes(self, name: str) -> list[Line]:
         return eventlog.named(self.lines(), name)
 
     def said(self) -> str:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sim.checkers import SENTENCES
+from sim.duplicates import is_local
+from sim.eventlog import LIVE, Line
+from sim.facts import Leftovers, QueueSeen
 from tests.live import eventlog, judge
 from tests.live.campaign import Outcome
-from tests.live.eventlog import Line
 from tests.live.traffic import LOCAL, NEVER
 from tests.live.windows import WINDOWS, strikes
 
@@ -30,32 +33,24 @@ class Findings(Struct, frozen=True):
 def examine(outcome: Outcome, log: Path) -> Findings:
     """All judges. The log is read once more, as a whole."""
     lines, damaged_lines = eventlog.read(log)
-    deaths = [*outcome.kills, *judge.own_deaths(lines, len(outcome.kills))]
-    predictions = judge.predict(lines, deaths, _goes_to(outcome), _is_local)
-    doubled = judge.duplicates(outcome.copies)
-    unexplained = judge.unexplained(doubled, predictions)
+    end = max(lines[-1].at, *(copy.at for copy in outcome.copies)) + 1 if lines else 0
+    truth = judge.judge(lines, outcome.kills, _goes_to(outcome), judge.outside(outcome.attempts, outcome.copies, outcome.bounces, end))
+    truth.observe(QueueSeen(end, tuple(outcome.left)))
+    truth.observe(Leftovers(end, tuple(outcome.segments), tuple(outcome.writers), outcome.deferred_rows))
+    violations = truth.finish(end)
+    doubled = [pair for pair, copies in truth.ledger.arrivals.items() if len(copies) > 1]
+    unexplained = [violation for violation in violations if violation.invariant == "I6"]
     found_strikes = strikes(lines, outcome.kills, outcome.attempts, outcome.servers)
     windows = Counter(window for strike in found_strikes for window in strike.windows)
     in_hand = sum(strike.in_hand for strike in found_strikes)
     objections: dict[str, list[object]] = {
-        "acknowledged and lost": list(judge.lost(outcome.attempts, outcome.copies, outcome.bounces)),
-        "duplicates outside of the predicted set": [(pair, doubled[pair]) for pair in unexplained],
-        "notifications repeated outside of the predicted set": list(judge.repeated_notifications(outcome.bounces, lines, predictions)),
+        **{f"{id}: {SENTENCES[id]}": [violation.what for violation in violations if violation.invariant == id] for id in LIVE},
         "returned although nobody refused it": list(judge.returned(outcome.bounces, lambda address: address.endswith(f"@{NEVER}"))),
-        "never sent, or to somebody else": list(judge.phantoms(outcome.attempts, outcome.copies)),
-        "altered on the way": list(judge.altered(outcome.copies)),
-        "told twice of one failure": list(judge.bounced_twice(outcome.bounces)),
-        "delivered and reported as failed": list(judge.delivered_and_bounced(outcome.copies, outcome.bounces)),
-        "notifications that break RFC 3464": [bounce for bounce in outcome.bounces if bounce.complaints],
-        "orphan content segments": list(judge.orphans(outcome.segments, outcome.writers)),
-        "recipients left in the queue": list(outcome.left),
-        "rows left in DEFEDB": [outcome.deferred_rows] if outcome.deferred_rows else [],
-        "processes that ended by themselves": [(line.text("of_process"), line.values) for line in judge.crashes(lines)],
-        "set aside as poison too early": list(judge.rash(lines)),
+        "recipients left in the queue": [f"{row.state} {row.recipient!r} {row.reason!r}" for row in outcome.left],
         "damage found by recovery, or mail set aside": [line for line in lines if line.note in ("damaged", "quarantined") and not _is_legal(line)],
     }
     found = {name: [str(each) for each in objects] for name, objects in objections.items()}
-    sizes = [len(prediction.copies) for prediction in predictions]
+    sizes = [len(places) for _, places in truth.outlook.deaths()]
     recovered = [line.number("elapsed") for line in lines if line.note == "recovered"]
     rows: list[tuple[str, object]] = [
         ("seed", outcome.size.seed),
@@ -82,7 +77,7 @@ def examine(outcome: Outcome, log: Path) -> Findings:
         ("exit status of the orderly stop", outcome.stop_status),
         *((name, len(objects)) for name, objects in found.items()),
     ]
-    table = "\n".join(f"  {name:<50} {value}" for name, value in rows)
+    table = "\n".join(f"  {name[:70]:<70} {value}" for name, value in rows)
     return Findings(found, {window: windows[window] for window in WINDOWS}, len(outcome.kills), in_hand, table)
 
 
@@ -90,18 +85,14 @@ def _goes_to(outcome: Outcome) -> Callable[[str, str], bool]:
     def goes_to(destination: str, address: str) -> bool:
         domain = address.rpartition("@")[2]
         if domain in (LOCAL, f"mx.{LOCAL}"):
-            return _is_local(destination)
+            return is_local(destination)
         return destination.endswith(outcome.destinations[domain])
 
     return goes_to
 
 
-def _is_local(destination: str) -> bool:
-    return destination == "local" or "/" in destination
-
-
 def _is_legal(line: Line) -> bool:
-    """What a storm of kills may bring about: mail that was in hand at three deaths of QMGR (A14; `rash` looks at these)."""
+    """What a storm of kills may bring about: mail that was in hand at three deaths of QMGR (A14; L4 looks at these)."""
     return line.note == "quarantined" and judge.POISON in line.text("reason")
 
 

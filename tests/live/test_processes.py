@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from sim.eventlog import Line
 from tests.live.client import Session, connect
-from tests.live.eventlog import Line
 from tests.live.installation import Installation, Layout
 from tests.live.traffic import LOCAL
 from tests.live.watcher import Watcher

@@ -9,8 +9,9 @@ import os
 import signal
 from collections.abc import Callable
 
+from sim.eventlog import Line, parse_line
 from smx.ids import id_number
-from tests.live.eventlog import Line, Tail, parse_line
+from tests.live.eventlog import Tail
 from tests.live.installation import Installation, is_ours
 from tests.live.judge import Death
 from tests.live.sink import now_us

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from sim.eventlog import Line
 from smx.ids import SESSION_BITS, id_number
-from tests.live.eventlog import Line
 from tests.live.judge import Kill
 from tests.live.traffic import Attempt
 
