@@ -45,7 +45,8 @@ class Deposits:
     def __init__(self, disk: Disk) -> None:
         self._disk = disk
         self._open: dict[int, Deposit] = {}
-        self._unsynced: dict[str, None] = {}  # directories that got new entries
+        self._unsynced: dict[str, None] = {}  # directories that got new entries, or may have got them from a process that died
+        self._sound: dict[str, None] = {}  # Maildirs that are complete, and directories whose names this process syncs
 
     def apply(self, effect: object) -> list[AnyEvent]:
         """Carry an effect out; CommitDeposit with all its steps, as a group of its own."""
@@ -92,7 +93,7 @@ class Deposits:
     def _begin(self, effect: OpenDeposit) -> None:
         deposit = self._open[effect.deposit] = Deposit(effect.deposit, effect.directory, effect.name)
         try:
-            if effect.create and not self._disk.is_directory(f"{effect.directory}/tmp"):
+            if effect.create and (effect.directory not in self._sound or not self._disk.is_directory(f"{effect.directory}/tmp")):
                 self._make_maildir(effect.directory)
             deposit.file = self._disk.create(deposit.in_tmp)
         except DiskError as error:
@@ -108,15 +109,22 @@ class Deposits:
                 deposit.error = error
 
     def _make_maildir(self, directory: str) -> None:
+        """Whatever is missing of it. Its name, and those of the directories above it, are durable with the next commit."""
         missing: list[str] = []
-        parent = directory
-        while not self._disk.is_directory(parent or "/"):
-            missing.append(parent)
-            parent = parent.rpartition("/")[0]
+        above: list[str] = []
+        path = directory
+        while path:
+            (above if self._disk.is_directory(path) else missing).append(path)
+            path = path.rpartition("/")[0]
         for path in [*reversed(missing), *(f"{directory}/{part}" for part in PARTS)]:
             if not self._disk.is_directory(path):
                 self._disk.mkdir(path)
-            self._unsynced[path.rpartition("/")[0] or "/"] = None
+            self._unsynced[_parent(path)] = None
+        for path in above:
+            if path not in self._sound:
+                self._unsynced[_parent(path)] = None
+                self._sound[path] = None
+        self._sound[directory] = None
 
     def _discard(self, deposit: Deposit) -> None:
         if deposit.file:
@@ -154,6 +162,7 @@ class Deposits:
             return Deposited(deposit.number)
         self._remove(deposit.in_tmp)
         self._remove(deposit.in_new)
+        self._sound.pop(deposit.directory, None)
         return _failed(deposit, deposit.error)
 
 
@@ -165,6 +174,10 @@ def delivered(disk: Disk, directory: str) -> list[tuple[str, bytes]]:
 def _messages(disk: Disk, folder: str) -> Iterator[tuple[str, bytes]]:
     for path, number in disk.walk(folder):
         yield path.rpartition("/")[2], disk.content(number)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0] or "/"
 
 
 def _failed(deposit: Deposit, error: DiskError) -> DepositFailed:

@@ -132,7 +132,7 @@ def crash_images(disk: Disk, max_subset: int, *, torn: bool, sizes: bool) -> Ite
     ordered = disk.personality.ordered
     varied = [part for part in ground.parts if sizes or not part.write.resizes]
     fixed = [part for part in ground.parts if not sizes and part.write.resizes]
-    listings = [(ground.directories(names), ground.carried(names)) for names in _name_sets(ground.changes, max_subset, ordered=ordered)]
+    listings = [(ground.directories(names), ground.carried(names)) for names in name_sets(ground.changes, max_subset, ordered=ordered)]
     for kept in subsets(varied, max_subset):
         if ordered and not ground.in_order(kept):
             continue
@@ -142,7 +142,7 @@ def crash_images(disk: Disk, max_subset: int, *, torn: bool, sizes: bool) -> Ite
                 yield ground.image(whole, directories)
         if torn and kept and listings:
             directories, carried = listings[-1]
-            for piece in _pieces(kept[-1].write):
+            for piece in pieces(kept[-1].write):
                 others = [*kept[:-1], *fixed]
                 if carried <= set(others):
                     yield ground.image(sorted([*others, Part(piece, kept[-1].file)]), directories)
@@ -161,7 +161,7 @@ def subsets(items: Sequence[T], all_up_to: int) -> Iterator[list[T]]:
         yield list(items[:length])
 
 
-def _name_sets(changes: Sequence[Change], max_subset: int, *, ordered: bool) -> Iterator[list[Change]]:
+def name_sets(changes: Sequence[Change], max_subset: int, *, ordered: bool) -> Iterator[list[Change]]:
     """Sets of changes that may survive together; all of them come last."""
     if ordered:
         for length in range(len(changes) + 1):
@@ -174,7 +174,7 @@ def _name_sets(changes: Sequence[Change], max_subset: int, *, ordered: bool) -> 
             yield chosen
 
 
-def _pieces(write: Write) -> Iterator[Write]:
+def pieces(write: Write) -> Iterator[Write]:
     """What may be left of a write that was under way (F3)."""
     data = write.data or b""
     for length in sorted({1, len(data) // 2, len(data) - 1}):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 from smx.component import Component
@@ -101,21 +101,31 @@ class Host:
 
     def enqueue(self, runner: Runner, event: AnyEvent) -> None:
         """Handle the event now, or behind the step that is under way."""
-        self._inbox.append((runner, event))
-        if not self._running:
-            self._drain()
+        if self._running:
+            self._inbox.append((runner, event))
+        else:
+            self._work(runner, event)
 
-    def _drain(self) -> None:
+    def enqueue_together(self, events: Iterable[tuple[Runner, AnyEvent]]) -> None:
+        """Handle these one behind the other; what they cause comes behind all of them."""
+        self._inbox.extend(events)
+        if not self._running and self._inbox:
+            self._work(*self._inbox.popleft())
+
+    def _work(self, runner: Runner, event: AnyEvent) -> None:
+        """This event, then what is in the inbox."""
         inbox = self._inbox
         self._running = True
         try:
-            while inbox:
-                runner, event = inbox.popleft()
+            while True:
                 if runner.halted is None:
                     try:
                         runner.take(event)
                     except HaltOrderedError:
                         self._on_halt(runner)
+                if not inbox:
+                    break
+                runner, event = inbox.popleft()
         except BaseException as error:  # a bug: kept, and raised by `run`; `_running` stays set, so that no step follows
             self.fail(error)
             return

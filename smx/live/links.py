@@ -128,8 +128,12 @@ class Links:
         self.add(hello.process, link, hello.epoch)
 
     def add(self, process: str, link: Link, epoch: int) -> None:
+        self.runner.deliver(self.put(process, link, epoch))
+
+    def put(self, process: str, link: Link, epoch: int) -> Linked:
+        """The link is up; what is to be said of it."""
         self._links[process] = link
-        self.runner.deliver(Linked(process, epoch))
+        return Linked(process, epoch)
 
     def remove(self, process: str, link: Link) -> None:
         """The link is down: said once."""
@@ -260,6 +264,6 @@ class LocalLink:
 
 
 def join(one: Links, other: Links, *, encode: bool = False) -> None:
-    """Link two components of the same host. After both were Started."""
-    one.add(other.runner.process, LocalLink(one, other, encode=encode), other.runner.epoch)
-    other.add(one.runner.process, LocalLink(other, one, encode=encode), one.runner.epoch)
+    """Link two components of the same host. After both were Started. Both are Linked before either is Told anything."""
+    linked = [links.put(peer.runner.process, LocalLink(links, peer, encode=encode), peer.runner.epoch) for links, peer in ((one, other), (other, one))]
+    one.runner.host.enqueue_together([(one.runner, linked[0]), (other.runner, linked[1])])

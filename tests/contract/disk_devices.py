@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from sim.disk import Disk, Faults
+from sim.disk import Disk, Faults, Operation
 from sim.disk.deposits import Deposits as SimulatedDeposits
 from sim.disk.segments import Segments as SimulatedSegments
 from smx.effects import AnyEffect, CommitDeposit, ListStore, MeasureSpace, OpenSegment, Read, Scan, Sync, SyncDirectory
@@ -24,10 +24,18 @@ CODES = {"no_space": errno.ENOSPC, "io": errno.EIO}
 
 
 class Device(Protocol):
-    """`root`: the directory below which everything lies. `failing`: a call (fallocate, write, read, sync, rename) -> no_space or io."""
+    """`root`: the directory below which everything lies. `failing`: a call (fallocate, write, read, sync, rename) -> no_space or io.
+
+    `synced`: the directories that were synced, in order.
+    """
 
     root: str
     failing: dict[str, str]
+    synced: list[str]
+
+    def make_directory(self, path: str) -> None:
+        """With those above it, as a process that is dead now may have done."""
+        ...
 
     def do(self, *effects: AnyEffect) -> list[AnyEvent]:
         """Carry effects out in order; the events that they caused, the failures of appends among them."""
@@ -43,11 +51,20 @@ class SimulatedDevice:
 
     def __init__(self) -> None:
         self.failing: dict[str, str] = {}
+        self.synced: list[str] = []
         self.disk = Disk(faults=_Failing(self.failing))
+        self.disk.on_operation = self._look
         for store in ("cdb", "ibdb"):
             self.disk.make_directories(f"{self.root}/{store}")
         self._segments = SimulatedSegments(self.disk, self.root)
         self._deposits = SimulatedDeposits(self.disk)
+
+    def _look(self, operation: Operation) -> None:
+        if operation.kind == "sync_directory":
+            self.synced.append(operation.path)
+
+    def make_directory(self, path: str) -> None:
+        self.disk.make_directories(path)
 
     def do(self, *effects: AnyEffect) -> list[AnyEvent]:
         events: list[AnyEvent] = []
@@ -79,12 +96,16 @@ class _Failing(Faults):
 
 
 class LiveDevice:
-    def __init__(self, root: str, puppet: Puppet, failing: dict[str, str]) -> None:
+    def __init__(self, root: str, puppet: Puppet, disk: "_FailingDisk") -> None:
         self.root = root
-        self.failing = failing
+        self.failing = disk.failing
+        self.synced = disk.synced
         self._puppet = puppet
         self._fence = 1_000_000
         self._heard = len(puppet.events)
+
+    def make_directory(self, path: str) -> None:
+        os.makedirs(path)
 
     def do(self, *effects: AnyEffect) -> list[AnyEvent]:
         """Fences in each store's queue say when all is done."""
@@ -107,11 +128,12 @@ COMPLETIONS = """SegmentOpened OpenFailed Synced SyncFailed DirectorySynced List
 
 
 class _FailingDisk(RealDisk):
-    def __init__(self, failing: Mapping[str, str]) -> None:
-        self._failing = failing
+    def __init__(self) -> None:
+        self.failing: dict[str, str] = {}
+        self.synced: list[str] = []
 
     def _check(self, call: str) -> None:
-        kind = self._failing.get(call)
+        kind = self.failing.get(call)
         if kind is not None:
             raise OSError(CODES[kind], os.strerror(CODES[kind]))
 
@@ -131,6 +153,10 @@ class _FailingDisk(RealDisk):
         self._check("sync")
         os.fdatasync(descriptor)
 
+    def sync_directory(self, path: str) -> None:
+        super().sync_directory(path)
+        self.synced.append(path)
+
     def fallocate(self, descriptor: int, offset: int, octets: int) -> None:
         self._check("fallocate")
         os.posix_fallocate(descriptor, offset, octets)
@@ -144,8 +170,7 @@ class _FailingDisk(RealDisk):
 def live_device(root: Path) -> Iterator[LiveDevice]:
     for store in ("cdb", "ibdb"):
         (root / store).mkdir()
-    failing: dict[str, str] = {}
-    disk = _FailingDisk(failing)
+    disk = _FailingDisk()
     puppet = Puppet()
 
     def attach(runner: Runner) -> None:
@@ -154,4 +179,4 @@ def live_device(root: Path) -> Iterator[LiveDevice]:
         runner.attach(Deposits(runner, disk))
 
     with hosted((puppet, attach), spool=str(root)):
-        yield LiveDevice(str(root), puppet, failing)
+        yield LiveDevice(str(root), puppet, disk)

@@ -170,6 +170,24 @@ class TestDeposits:
         assert (failed.missing, failed.no_space) == (True, False)
         assert device.files(f"{device.root}/m") == {}
 
+    @pytest.mark.parametrize("part", ["tmp", "new", "cur"])
+    def test_a_maildir_that_a_dead_process_made_by_half_is_completed(self, device: Device, part: str) -> None:
+        """Found by crash_storm, seed 44: `new` was missing, and mail was refused for good."""
+        device.make_directory(f"{device.root}/m/bob/{part}")
+        assert device.do(*message(device, 1, "m1", b"x"), CommitDeposit(1)) == [Deposited(1)]
+        assert device.files(f"{device.root}/m") == {"bob/new/m1": b"x"}
+
+    def test_a_maildir_that_a_dead_process_made_has_a_durable_name_before_anything_in_it_is_said_to_be(self, device: Device) -> None:
+        """The LDA dies between making the Maildir and the first commit: the next one cannot know whether the name was synced."""
+        for part in ("tmp", "new", "cur"):
+            device.make_directory(f"{device.root}/m/bob/{part}")
+        device.synced.clear()
+        assert device.do(*message(device, 1, "m1", b"x"), CommitDeposit(1)) == [Deposited(1)]
+        assert {f"{device.root}/m/bob", f"{device.root}/m", device.root} <= set(device.synced)
+        device.synced.clear()
+        assert device.do(*message(device, 2, "m2", b"x"), CommitDeposit(2)) == [Deposited(2)]
+        assert device.synced == [f"{device.root}/m/bob/new"]
+
     def test_a_name_that_is_taken_fails_and_harms_nobody(self, device: Device) -> None:
         device.do(*message(device, 1, "m1", b"first"), *message(device, 2, "m1", b"second"))
         (failed,) = device.do(CommitDeposit(2))

@@ -121,7 +121,7 @@ def test_a_power_loss_at_every_step_leaves_a_message_whole_or_not_at_all(persona
         images = [*disk.crash_images(torn=True), *(disk.survivor(Drawn(seed)) for seed in range(30))]
         for image in images:
             assert delivered(image, "/m/bob") in ([("m1", MESSAGE)], [] if not done else [("m1", MESSAGE)])
-    assert cuts == 13  # four directories, create, two writes, sync, two syncs of what was made, rename, sync: and then none is cut
+    assert cuts == 14  # four directories, create, two writes, sync, three syncs of what was made and is above it, rename, sync: and then none is cut
     assert len(images) > 1
 
 
@@ -131,11 +131,13 @@ def test_a_group_shares_the_sync_of_its_directory() -> None:
     said: list[str] = []
     disk.on_operation = lambda operation: said.append(operation.kind)
     assert deposit(disk, "a", "b", "c") == [0, 1, 2]
-    assert (said.count("sync"), said.count("rename"), said.count("sync_directory")) == (3, 3, 1)
+    assert (said.count("sync"), said.count("rename"), said.count("sync_directory")) == (3, 3, 1 + 3)  # once a process: bob, m and the root
     deposits = Deposits(disk)
     deposits.apply(OpenDeposit(1, "/m/bob", "d"))
     begun = deposits.begin_commit(CommitDeposit(1))
     assert isinstance(begun, Deposit)
+    assert deposits.syncs([begun]) == 2 + 3
+    assert deposits.end_commit([begun]) == [Deposited(1)]
     assert deposits.syncs([begun]) == 2
 
 
