@@ -17,7 +17,7 @@ from smx.lda.session import Deposit, Message
 from smx.smtp.facts import ContentFacts
 from smx.smtp.replies import LOOP, MAILBOX_FULL, NO_SUCH_USER, TRY_LATER
 from smx.smtp.reply import Reply
-from smx.smtp.trace import delivered_to_field, return_path_field
+from smx.smtp.trace import delivered_to_field, return_path_field, without_return_path
 
 DEPOSITS_MAX: Final = 256
 MEMORY_OCTETS_MAX: Final = limits.CONTENT_MEMORY_OCTETS_MAX
@@ -92,7 +92,8 @@ class Deposits:
     def failed(self, event: DepositFailed, now: int) -> None:
         """A copy could not be written. Nothing of it is left."""
         message, deposit = self._open.pop(event.deposit)
-        deposit.reply = MAILBOX_FULL if event.no_space else NO_SUCH_USER if event.missing else TRY_LATER
+        nobody = event.missing and not self._create  # where Maildirs are made, one that is missing is trouble of ours
+        deposit.reply = MAILBOX_FULL if event.no_space else NO_SUCH_USER if nobody else TRY_LATER
         self._emit(Note("trouble", ("deposit", event.reason)))
         self._check(message, now)
         self._serve(now)
@@ -117,7 +118,7 @@ class Deposits:
 
     def _begin(self, message: Message, now: int) -> None:
         message.begun = True
-        content = b"".join(message.chunks)
+        content = without_return_path(b"".join(message.chunks))
         message.chunks.clear()
         return_path = return_path_field(message.reverse_path)
         names = self._names
@@ -130,7 +131,7 @@ class Deposits:
             deposit.name = names.next(now + self.wall_offset)
             self._open[deposit.number] = (message, deposit)
             self._emit(OpenDeposit(deposit.number, deposit.directory, deposit.name, self._create))
-            # RFC 5321 4.4: the final delivery inserts Return-path; Delivered-To is what later loops are found by.
+            # RFC 5321 4.4: the final delivery inserts Return-path, and it is the only one; Delivered-To is what later loops are found by.
             self._emit(WriteDeposit(deposit.number, return_path + delivered_to_field(deposit.recipient.address) + content))
 
     def _commit(self, message: Message) -> None:

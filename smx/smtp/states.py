@@ -44,7 +44,7 @@ _COMMON: Final[dict[bytes, Row]] = {
     b"RSET":     ("NO_SERVICE_QUIT", "rset",         "rset",         "rset",          "rset",          "rset",          "rset"),
     b"NOOP":     ("NO_SERVICE_QUIT", "noop",         "noop",         "noop",          "noop",          "noop",          "noop"),
     b"VRFY":     ("NO_SERVICE_QUIT", "vrfy",         "vrfy",         "vrfy",          "vrfy",          "vrfy",          "vrfy"),
-    b"EXPN":     ("NO_SERVICE_QUIT", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED"),
+    b"EXPN":     ("NO_SERVICE_QUIT", "vrfy",         "vrfy",         "vrfy",          "vrfy",          "vrfy",          "vrfy"),  # disabled is 252: 7.3
     b"HELP":     ("NO_SERVICE_QUIT", "help",         "help",         "help",          "help",          "help",          "help"),
     b"STARTTLS": ("NO_SERVICE_QUIT", "HELO_FIRST",   "starttls",     "NOT_NOW",       "NOT_NOW",       "NOT_NOW",       "NOT_NOW"),
     b"AUTH":     ("NO_SERVICE_QUIT", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED", "NOT_IMPLEMENTED"),

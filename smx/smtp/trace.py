@@ -5,6 +5,7 @@ No clock: the time is a stamp in microseconds since 1970; dates are written with
 
 import datetime
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -66,6 +67,26 @@ def return_path_field(reverse_path: bytes) -> bytes:
     return b"Return-Path: <%b>\r\n" % reverse_path
 
 
+def without_return_path(content: bytes) -> bytes:
+    """The content without the Return-Path fields that it brought along: the final delivery may remove them, so that only its own is there (RFC 5321 4.4).
+
+    `content` is the beginning of a message, in which the header section is whole.
+    """
+    blank = -2 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n")
+    end = len(content) if blank == -1 else blank + 2
+    head = content[:end]
+    if b"return-path" not in head.lower():
+        return content
+    kept = []
+    dropping = False
+    for line in head.splitlines(keepends=True):
+        if not line.startswith((b" ", b"\t")):  # else it belongs to the field before it
+            dropping = line.partition(b":")[0].rstrip().lower() == b"return-path"
+        if not dropping:
+            kept.append(line)
+    return b"".join(kept) + content[end:]
+
+
 def delivered_to_field(address: bytes) -> bytes:
     """The Delivered-To field, with its CRLF: by it a later pass through here is recognized."""
     return b"Delivered-To: %b\r\n" % address
@@ -78,7 +99,12 @@ def loops(delivered_to: Iterable[bytes], address: bytes) -> bool:
 
 def rfc5322_date(stamp_us: int) -> bytes:
     """`Thu, 01 Jan 1970 00:00:00 +0000` (RFC 5322 3.3, four-digit year)."""
-    when = _EPOCH + datetime.timedelta(seconds=stamp_us // 1_000_000)
+    return _date(stamp_us // 1_000_000)
+
+
+@lru_cache(maxsize=4)  # many messages come in the same second
+def _date(seconds: int) -> bytes:
+    when = _EPOCH + datetime.timedelta(seconds=seconds)
     return b"%b, %02d %b %04d %02d:%02d:%02d +0000" % (
         _DAYS[when.weekday()],
         when.day,

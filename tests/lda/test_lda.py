@@ -36,6 +36,23 @@ def test_each_recipient_gets_a_copy_with_return_path_and_delivered_to() -> None:
     assert [(values[1], values[2]) for values in world.notes("deposited")] == [(b"b@example.org", len(content)), (b"C+lists@example.org", len(content))]
 
 
+@pytest.mark.parametrize("rest", [b"", b"z" * 70 + b"\r\n" + (b"y" * 900 + b"\r\n") * 600], ids=["small", "large"])
+def test_a_return_path_that_the_message_brought_along_is_dropped(rest: bytes) -> None:
+    """RFC 5321 4.4: a delivered message has exactly one. What stands in the body is nobody's field."""
+    forged = b"Return-Path: <forged@example.com>\r\nX-A: 1\r\nRETURN-path :\r\n\t<twice@example.com>\r\nX-B: 2\r\n"
+    world = connected()
+    world.send(mail(b"b@example.org", body=forged + b"\r\nReturn-Path: <body@example.com>\r\n" + rest))
+    assert world.delivered == {
+        "/mail/b": [b"Return-Path: <a@example.net>\r\nDelivered-To: b@example.org\r\nX-A: 1\r\nX-B: 2\r\n\r\nReturn-Path: <body@example.com>\r\n" + rest]
+    }
+
+
+def test_a_header_section_without_a_body_is_read_to_its_end() -> None:
+    world = connected()
+    world.send(mail(b"b@example.org", body=b"X-A: 1\r\nReturn-Path: <forged@example.com>\r\n"))
+    assert world.delivered["/mail/b"] == [b"Return-Path: <a@example.net>\r\nDelivered-To: b@example.org\r\nX-A: 1\r\n"]
+
+
 def test_the_null_reverse_path_stays_null() -> None:
     world = connected()
     world.send(mail(b"b@example.org", sender=b""))
@@ -59,7 +76,7 @@ def test_250_is_said_only_when_the_file_is_durable_and_replies_come_in_the_order
     [
         (events.DepositFailed(0, no_space=True, reason="no space"), "452 4.2.2"),
         (events.DepositFailed(0, no_space=False, reason="EIO"), "451 4.3.0"),
-        (events.DepositFailed(0, no_space=False, reason="no Maildir", missing=True), "550 5.1.1"),
+        (events.DepositFailed(0, no_space=False, reason="no Maildir", missing=True), "451 4.3.0"),
     ],
 )
 def test_one_recipients_failure_is_its_own(failure: events.DepositFailed, reply: str) -> None:
@@ -68,6 +85,16 @@ def test_one_recipients_failure_is_its_own(failure: events.DepositFailed, reply:
     world.send(mail(b"b@example.org", b"c@example.org", b"d@example.org"))
     assert [line[:9] for line in world.said().splitlines()[-3:]] == ["250 2.1.5", reply, "250 2.1.5"]
     assert sorted(world.delivered) == ["/mail/b", "/mail/d"]
+
+
+def test_without_a_maildir_the_user_is_unknown_only_where_none_are_made() -> None:
+    """Found by crash_storm, seed 44: with `create` a Maildir that is incomplete is trouble of ours, and mail for it is tried again."""
+    for create, reply in ((False, "550 5.1.1"), (True, "451 4.3.0")):
+        world = World(msgspec.structs.replace(SETTINGS, create=create))
+        world.connect()
+        world.fail = lambda directory: events.DepositFailed(0, no_space=False, reason="no Maildir", missing=True)
+        world.send(mail(b"b@example.org"))
+        assert world.said().splitlines()[-1][:9] == reply
 
 
 @pytest.mark.parametrize("body", [b"hi\r\n", b"z" * 70 + b"\r\n" + b"y" * 600_000 + b"\r\n"], ids=["small", "large"])
