@@ -7,7 +7,7 @@ WORKERS  ?= auto
 CLIENTS  := tests/live/clients
 PROGRAMS := swaks git-email libmailtools-perl bsd-mailx
 
-.PHONY: help run test lint format clients tools docs notebooks test-live campaign bench clean
+.PHONY: help run test lint format clients tools docs notebooks test-live campaign conformance conformance-peers bench clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-10s", $$2; $$1 = $$2 = ""; print }'
@@ -59,6 +59,12 @@ test-live: $(STAMP)     ## real processes, kill -9, ten thousand messages
 
 campaign: $(STAMP)      ## the long search over crash images
 	$(BIN)/pytest -m campaign -s --timeout 3600 tests
+
+conformance: $(STAMP)   ## the conformance suite against smx
+	$(BIN)/smx-conformance run --profile smx --strict --expected docs/conformance/expected-smx.toml
+
+conformance-peers: $(STAMP) ## fetch the MTAs that the conformance suite knows to run (apt-get download, npm, pip)
+	$(BIN)/python -m conformance.profiles.install
 
 bench: $(STAMP)         ## measurements, printed
 	$(BIN)/pytest -m bench -s --timeout 3600 --benchmark-columns=min,median,ops --benchmark-sort=name tests/bench

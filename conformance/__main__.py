@@ -1,0 +1,6 @@
+"""`python -m conformance` is `smx-conformance`."""
+
+from conformance.cli.main import main
+
+if __name__ == "__main__":
+    main()

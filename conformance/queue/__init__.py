@@ -1,0 +1,1 @@
+"""The queue of the target: responsibility, retries, notifications."""

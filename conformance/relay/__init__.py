@@ -1,0 +1,1 @@
+"""The target as a relay or gateway: the suite is both ends."""

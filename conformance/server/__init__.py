@@ -1,0 +1,1 @@
+"""The target as a server: the suite is its client."""
