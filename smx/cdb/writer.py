@@ -244,7 +244,7 @@ class ContentWriter:
         segment = self._segments.get(event.segment)
         if segment is None:
             return
-        self._bury(segment, failed)
+        self._bury(out, segment, failed)
 
     def _on_directory_synced(self, out: list[AnyEffect], event: events.DirectorySynced, failed: list[int]) -> None:
         if event.token != self._directory_issued or self._directory_done == self._directory_issued:
@@ -268,7 +268,7 @@ class ContentWriter:
         if segment is None:
             return
         if event.offset == 0:  # its header: nothing in it can be used
-            self._bury(segment, failed)
+            self._bury(out, segment, failed)
             return
         for transaction, (start, end) in list(segment.unsynced.items()):
             if start <= event.offset < end:
@@ -413,11 +413,9 @@ class ContentWriter:
         elif segment.opened:  # else when SegmentOpened arrives
             out.append(effects.Remove(STORE, segment.number))
 
-    def _bury(self, segment: Segment, failed: list[int]) -> None:
-        """A segment that will never be usable: all in it fails for lack of space."""
-        segment.dead = True
-        del self._segments[segment.number]
-        self._release_held(segment)
+    def _bury(self, out: list[AnyEffect], segment: Segment, failed: list[int]) -> None:
+        """A segment that will never be usable: all in it fails for lack of space, and its file goes (A10, I10)."""
+        self._discard(out, segment)
         if segment is self._current:
             self._current = None
         if segment is self._spare:

@@ -371,6 +371,24 @@ def test_no_space_for_one_append_refuses_that_message_only() -> None:
     assert sorted(bench.durable) == [1, 3]
 
 
+def test_a_segment_whose_header_finds_no_space_leaves_no_file_behind() -> None:
+    """A10, I10: nothing in it can be used, and nobody was told of it."""
+    bench = Bench()
+
+    def full(effect: AnyEffect) -> list[AnyEvent] | None:
+        if isinstance(effect, effects.Append) and effect.offset == 0:
+            return [events.AppendFailed("cdb", effect.segment, 0, no_space=True, reason="ENOSPC")]
+        return None
+
+    bench.put(1, [bytes(3000)])
+    bench.disk.fail = full
+    bench.put(2, [bytes(3000)])  # into the spare; another one is opened, and its header fails
+    bench.disk.fail = None
+    opened = {order.segment for order in bench.orders if isinstance(order, effects.OpenSegment)}
+    buried = segment_id(EPOCH, len(opened) - 1)
+    assert effects.Remove("cdb", buried) in bench.orders
+
+
 def test_no_space_for_a_segment_refuses_until_there_is_space_again() -> None:
     bench = Bench()
     full = [True]
