@@ -1,0 +1,1 @@
+"""The commands of the simulator, one file a command; `main` finds them."""
