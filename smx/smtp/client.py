@@ -185,6 +185,7 @@ class ClientDialogue:
         if self.stuffer is not None:
             self._send(self.stuffer.finish())
         self._end_due = True
+        self.dirty = False
         if self.settings.lmtp:
             self.expected.extend((Stage.END, index) for index in self.accepted)  # RFC 2033 4.2
         else:

@@ -136,6 +136,8 @@ def _on_delivered(dialogue: ClientDialogue, reply: Reply, index: int) -> None:
 
 def _on_end_refused(dialogue: ClientDialogue, reply: Reply, index: int) -> None:
     _on_end(dialogue, outcome_of(reply), reply, index)
+    if dialogue.stuffer is None:
+        dialogue.dirty = True  # RFC 3030 2: RSET comes next after a BDAT that failed
 
 
 def _on_end(dialogue: ClientDialogue, outcome: Outcome, reply: Reply, index: int) -> None:
@@ -143,7 +145,6 @@ def _on_end(dialogue: ClientDialogue, outcome: Outcome, reply: Reply, index: int
         dialogue.verdicts.decide_all(outcome, reply.code, enhanced_of(reply), reply.text, STAGE_END)
     else:
         dialogue.verdicts.decide(index, outcome, reply.code, enhanced_of(reply), reply.text, STAGE_END)
-    dialogue.dirty = False
 
 
 def _go_on(dialogue: ClientDialogue, reply: Reply, index: int) -> None:
