@@ -11,9 +11,9 @@ Events and effects
     Deposited, DepositFailed -> one reply for each recipient (RFC 2033 4.2).
 
 Strategies
-    Octets are stored as they came, with CRLF, behind Return-Path and Delivered-To. 250 is said only after Deposited: the file is synced, renamed
-    into new/ and its directory synced. A crash before that leaves at most a file in tmp/, which every reader ignores. A client that is gone after
-    the final dot changes nothing: copies are committed, and the next attempt may be a duplicate (RFC 1047).
+    Octets are stored as they came, with CRLF, behind Return-Path and Delivered-To; a Return-Path that the message brought along is left out. 250 is said
+    only after Deposited: the file is synced, renamed into new/ and its directory synced. A crash before that leaves at most a file in tmp/, which every
+    reader ignores. A client that is gone after the final dot changes nothing: copies are committed, and the next attempt may be a duplicate (RFC 1047).
 
 Invariants
     I1 (250 only after Deposited), I3 (half a message is never renamed into new/), I12 (replies in the order of recipients), I16 (memory by

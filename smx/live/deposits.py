@@ -3,8 +3,9 @@
 State       the open deposits; the commits that wait for the thread
 Strategies  Writing goes to the page cache, on the loop. Commits are done in groups by one thread: sync each file, rename all, then sync each new/
             once. The writing of all files of a group is begun before the first is waited for: one commit of the file system's journal then serves
-            several, where each would need its own. A Maildir that has to be made is made at OpenDeposit; its parents are synced with the first
-            commit.
+            several, where each would need its own. A Maildir that has to be made is made at OpenDeposit. One that exists is trusted only after
+            this process has looked at it: an earlier one may have died half-way through making it, or before its name was durable. So what is
+            missing of it is made, and it and the directories above it are synced with the first commit into it.
 Failures    The first error of a deposit is kept and said when it is committed; nothing of it is left in new/, and its file in tmp/ is removed.
             What a crash leaves in tmp/ is removed by whoever reads the Maildir, after 36 hours, as is the custom.
 """
@@ -29,6 +30,7 @@ DIRECTORY_MODE: Final = 0o700
 CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 PARTS: Final = ("tmp", "new", "cur")
 MISSING: Final = (errno.ENOENT, errno.ENOTDIR)
+SOUND_MAX: Final = 10_000  # paths; beyond it all are looked at again
 _T = TypeVar("_T")
 
 
@@ -70,6 +72,7 @@ class Deposits:
         self._committed: SimpleQueue[Deposit] = SimpleQueue()  # from the loop to the thread
         self._made: SimpleQueue[str] = SimpleQueue()  # directories that got new entries
         self._unsynced: set[str] = set()  # those of them that the thread has not synced yet
+        self._sound: set[str] = set()  # Maildirs that are complete, and directories whose names this process syncs
 
     def orders(self) -> Orders:
         return {OpenDeposit: self.open, WriteDeposit: self.write, CommitDeposit: self.commit, DropDeposit: self.drop}
@@ -84,6 +87,8 @@ class Deposits:
         deposit = Deposit(effect.deposit, effect.directory, effect.name)
         self._open[effect.deposit] = deposit
         try:
+            if effect.create and effect.directory not in self._sound:
+                self._make_maildir(deposit.directory)
             try:
                 deposit.descriptor = self._disk.open(deposit.in_tmp, CREATE, FILE_MODE)
             except FileNotFoundError:
@@ -126,15 +131,24 @@ class Deposits:
             self._disk.unlink(path)
 
     def _make_maildir(self, directory: str) -> None:
-        missing = []
-        parent = directory
-        while not os.path.isdir(parent):
-            missing.append(parent)
-            parent = os.path.dirname(parent)
+        """Whatever is missing of it. Its name, and those of the directories above it, are durable with the next commit."""
+        if len(self._sound) >= SOUND_MAX:
+            self._sound.clear()
+        missing: list[str] = []
+        above: list[str] = []
+        path = directory
+        while path != (parent := os.path.dirname(path)):
+            (above if os.path.isdir(path) else missing).append(path)
+            path = parent
         for path in [*reversed(missing), *(f"{directory}/{part}" for part in PARTS)]:
             with suppress(FileExistsError):
                 self._disk.mkdir(path, DIRECTORY_MODE)
             self._made.put(os.path.dirname(path))
+        for path in above:
+            if path not in self._sound:
+                self._made.put(os.path.dirname(path))
+                self._sound.add(path)
+        self._sound.add(directory)
 
     # --- in the thread
 
@@ -160,6 +174,7 @@ class Deposits:
             else:
                 self._remove(deposit.in_tmp)
                 self._remove(deposit.in_new)
+                self._sound.discard(deposit.directory)
                 self._worker.say(deposit.failed())
 
     def _attempt(self, deposits: list[Deposit], work: Callable[[], None]) -> None:
@@ -180,7 +195,8 @@ class Deposits:
             self._disk.close(deposit.descriptor)
 
     def _sync_made(self, path: str) -> None:
-        self._disk.sync_directory(path)
+        with suppress(PermissionError):  # what we may not read, no process of ours has changed
+            self._disk.sync_directory(path)
         self._unsynced.discard(path)
 
 
