@@ -40,7 +40,7 @@ class Job(Struct):
 class Destination:
     """A destination: its window, its jobs, and how fast it takes mail."""
 
-    __slots__ = ("carrier", "count", "cursor", "deferred", "finished", "jobs", "measured_at", "name", "new", "rate", "ready", "turn", "window")
+    __slots__ = ("carrier", "count", "cursor", "deferred", "finished", "flying", "jobs", "measured_at", "name", "new", "rate", "ready", "turn", "window")
 
     def __init__(self, name: str, limits: WindowLimits) -> None:
         self.name = name
@@ -49,6 +49,7 @@ class Destination:
         self.deferred: deque[Job] = deque()
         self.jobs: dict[_JobKey, Job] = {}
         self.count = 0  # entries in the jobs
+        self.flying = 0  # entries of deliveries under way
         self.turn = False  # the deferred jobs' turn
         self.ready = False  # it stands in a ring of the scheduler
         self.carrier = ""  # the SMTPC that serves it
@@ -135,8 +136,8 @@ class ActiveQueue:
         return found
 
     def crowded(self, destination: Destination) -> bool:
-        """The destination holds as much as is left for all others: let no more of it in (L6)."""
-        return destination.count > self.entries_max - len(self)
+        """The destination holds as much, in line and under way, as is left for all others: let no more of it in (L6)."""
+        return destination.count + destination.flying > self.entries_max - len(self)
 
     def forget_idle(self) -> None:
         """Forget living destinations that have nothing queued; dead ones only when that is not enough: their back-off is worth something."""
@@ -167,7 +168,7 @@ class ActiveQueue:
         destination.count += 1
 
     def take(self, destination: Destination, recipients_max: int) -> tuple[Route, list[Entry]]:
-        """The entries of the next delivery: of one job, at most `recipients_max`. The destination has a job."""
+        """The entries of the next delivery: of one job, at most `recipients_max`. The destination has a job; `landed` says that the delivery ended."""
         new, deferred = destination.new, destination.deferred
         line = deferred if deferred and (destination.turn or not new) else new
         destination.turn = line is new
@@ -182,7 +183,13 @@ class ActiveQueue:
         for entry in entries:
             entry.job = None
         destination.count -= len(entries)
+        destination.flying += len(entries)
         return job.route, entries
+
+    def landed(self, destination: Destination, entries: int) -> None:
+        """A delivery of so many entries has ended."""
+        destination.flying -= entries
+        assert destination.flying >= 0
 
     def drain(self, destination: Destination) -> list[Entry]:
         """Everything queued for the destination, taken out of line (but still counted)."""

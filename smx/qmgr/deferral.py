@@ -91,7 +91,9 @@ class Deferral:
     @property
     def blocked_until(self) -> int:
         """now until which nothing can be done about a full disk; 0: it is not."""
-        return min(self._again_at, self._look_at) if self._again_at else self._deletions_again_at
+        if not self._again_at:
+            return self._deletions_again_at
+        return self._again_at if self._hub.stopping else min(self._again_at, self._look_at)  # nothing is tried any more at a stop
 
     # --- orders -----------------------------------------------------------------------------------------------------
 

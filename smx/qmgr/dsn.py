@@ -6,7 +6,8 @@
         message/rfc822, text/rfc822-headers or nothing    the message, or its header section
 
 By hand and not by an encoder of a library, because every octet of it must be the same when it is composed again after a crash (A6):
-Message-ID and boundary follow from (transaction, kind, attempt), and the date is a stamp of the caller.
+Message-ID and boundary follow from (transaction, kind, attempt, index of the first recipient reported), which no other DSN has. The date is a
+stamp of the caller.
 
 Where the addressee is not ASCII, the notification is an international message: message/global-delivery-status, addresses in UTF-8,
 message/global. Otherwise UTF-8 addresses stand in their ASCII form (RFC 6533 3), so that each host on the way back can take it.
@@ -88,6 +89,7 @@ class Notification(msgspec.Struct, frozen=True, gc=False, array_like=True):
     content: Content | None = None
     envid: bytes = b""  # xtext as given
     ret: int = Ret.NONE
+    index: int = 0  # of the first recipient reported
 
 
 class Composed(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -149,7 +151,7 @@ def compose(notification: Notification) -> Composed:
 
 def _boundary(notification: Notification, parts: list[bytes]) -> bytes:
     """A keyed hash, so that nobody can put it into a message beforehand; drawn again should it occur all the same."""
-    key = b"%d/boundary/%d/%d/%d" % (notification.seed, notification.transaction, notification.kind, notification.attempt)
+    key = b"%d/boundary/%d/%d/%d/%d" % (notification.seed, notification.transaction, notification.kind, notification.attempt, notification.index)
     for draw in range(1000):
         boundary = b"=_" + hashlib.blake2b(key, digest_size=16, salt=draw.to_bytes(4, "big")).hexdigest().encode("ascii")
         if not any(boundary in part for part in parts):
@@ -160,7 +162,7 @@ def _boundary(notification: Notification, parts: list[bytes]) -> bytes:
 def _header(notification: Notification, boundary: bytes, *, utf8: bool, eight_bit: bool) -> bytes:
     """RFC 3464 2: from somebody who can be asked, to the sender; RFC 3834 5.2: auto-replied."""
     hostname = address_line(notification.hostname.encode(), utf8=False)
-    reference = f"{id_text(notification.transaction)}.{notification.kind}.{notification.attempt}"
+    reference = f"{id_text(notification.transaction)}.{notification.kind}.{notification.attempt}.{notification.index}"
     return b"".join(
         (
             b"Date: %b\r\n" % rfc5322_date(notification.stamp),
@@ -278,6 +280,8 @@ def _original_recipient(orcpt: bytes, *, utf8: bool) -> bytes:
     kind_text = "".join(letter for letter in address_line(kind, utf8=False) if letter.isalnum() or letter in "-_") or "unknown"
     if kind_text.lower() != "utf-8":
         return field("Original-Recipient", f"{kind_text}; {address_line(from_xtext(value), utf8=False)}")
+    if value.isascii() and not utf8:  # in its ASCII form already, or in none: then it is copied
+        return field("Original-Recipient", f"{kind_text}; {address_line(value, utf8=False)}")
     text = from_unitext(value.decode("utf-8", "backslashreplace"))
     line = address_line(text.encode(), utf8=True)
     return field("Original-Recipient", f"{kind_text}; {line if utf8 else to_unitext(line)}")

@@ -29,7 +29,7 @@ class Gate:
         self._measure_at = 0
         self._assess_at = 0
         self._roomy_at = 0
-        self._said = (AdmissionState.OPEN, 0, 0)  # what the linked SMTPS know
+        self._said = (AdmissionState.OPEN, 0, 0, 0)  # what the linked SMTPS know
 
     @property
     def tick_at(self) -> int:
@@ -71,7 +71,7 @@ class Gate:
         self._assess_at = hub.now + SECOND
         admission = hub.admission
         changed = admission.assess(hub.now, roomy=self.roomy, incoming=hub.submission.incoming)
-        said = (admission.state, admission.rate, admission.largest_octets)
+        said = (admission.state, admission.rate, admission.largest_octets, self._offers)
         if changed or said != self._said:
             if said[0] is not self._said[0]:
                 hub.note("throttled", admission.state.name.lower(), REASON_TEXT[admission.reason])
@@ -84,8 +84,13 @@ class Gate:
         hub = self._hub
         admission = hub.admission
         rate = max(1, admission.rate // max(1, len(hub.links.servers()))) if admission.state is AdmissionState.SLOW else 0
-        offers = hub.settings.cut_through_recipients_max if hub.cut_through_us else 0
-        hub.tell(process, Admission(admission.state, rate, block_octets=admission.largest_octets, cut_through_recipients_max=offers))
+        hub.tell(process, Admission(admission.state, rate, block_octets=admission.largest_octets, cut_through_recipients_max=self._offers))
+
+    @property
+    def _offers(self) -> int:
+        """The most recipients of a message that may be offered before it is stored (A12); 0 while nobody is there to deliver it."""
+        hub = self._hub
+        return hub.settings.cut_through_recipients_max if hub.cut_through_us and hub.scheduler.at_work else 0
 
     def _measured(self, store: str, event: SpaceMeasured) -> None:
         self._hub.admission.measured(store, event.octets_free, event.descriptors_free)

@@ -10,6 +10,7 @@ log's own effects (a Deliver behind the Begun that tells of it, A14) goes to `la
     settlement   what becomes of a recipient after a verdict     tools         what operators ask of the queue
     gate         admission: how much SMTPS may take              control       status, limits
     ward         suspects of a crash, tried one at a time        relocation    content of segments that are mostly dead
+    clock        rows whose time was reckoned by a wall clock that was set back since
 """
 
 from collections import deque
@@ -29,6 +30,7 @@ from smx.qmgr.ibdb import Ibdb
 from smx.qmgr.window import WindowLimits
 
 if TYPE_CHECKING:
+    from smx.qmgr.clock import Clock
     from smx.qmgr.control import Control
     from smx.qmgr.deferral import Deferral
     from smx.qmgr.dispatch import Dispatch
@@ -63,6 +65,7 @@ class Hub:
     control: "Control"
     ward: "Ward"
     relocation: "Relocation"
+    clock: "Clock"
     ibdb: Ibdb
     references: ContentReferences
     writer: ContentWriter

@@ -57,6 +57,7 @@ from smx import events, messages
 from smx.config.schema_qmgr import QmgrSettings
 from smx.effects import AnyEffect, Arm
 from smx.events import AnyEvent
+from smx.qmgr.clock import Clock
 from smx.qmgr.control import Control
 from smx.qmgr.deferral import Deferral
 from smx.qmgr.dispatch import Dispatch
@@ -102,6 +103,7 @@ class Qmgr:
         hub.control = Control(hub)
         hub.ward = Ward(hub)
         hub.relocation = Relocation(hub)
+        hub.clock = Clock(hub)
         self._stop = Stop(hub)
         self._recovery: Recovery | None = None
         self._begun_at = 0
@@ -147,6 +149,8 @@ class Qmgr:
         self._running = True
         hub = self._hub
         adopt(hub, result, self._begun_at)
+        if result.deferred:
+            hub.clock.look()
         hub.gate.start()
         hub.relocation.start()
         for process in hub.links.servers():
@@ -173,6 +177,7 @@ class Qmgr:
             hub.scheduler.pump()
             if 0 < hub.relocation.next_at <= hub.now:
                 hub.relocation.pump()
+            hub.clock.pump()
         hub.notifier.pump()
         hub.deferral.flush()
         if hub.stopping:
@@ -195,11 +200,11 @@ class Qmgr:
             self._arm("copy", hub.relocation.next_at)
 
     def _queue_at(self) -> int:
-        """now of the next thing that waits for a time; 0: nothing does. A due row that finds no room waits for no time."""
+        """now of the next thing that waits for a time; 0: nothing does. What is due and could not be done in this step waits for something else."""
         hub = self._hub
-        at = hub.notifier.again_at
-        for other in (hub.deferral.blocked_until, 0 if hub.stopping else hub.ward.next_at):
-            if other and (not at or other < at):
+        at = 0
+        for other in (hub.notifier.again_at, hub.deferral.blocked_until, 0 if hub.stopping else hub.ward.next_at):
+            if other > hub.now and (not at or other < at):
                 at = other
         soonest = hub.edbc.soonest()
         if soonest is not None:
@@ -281,10 +286,12 @@ class Qmgr:
     # --- time and settings ----------------------------------------------------------------------------------------------
 
     def _on_clock_jumped(self, event: events.ClockJumped) -> None:
-        """Stamps move, timers do not (F26); nothing expires until it was tried again (A15)."""
+        """Stamps move, timers do not (F26); nothing expires until it was tried again (A15); no row waits longer because the clock was set back."""
         self._hub.wall_offset = event.wall_offset
         self._hub.jumped_at = self._hub.now
         self._armed.pop("queue", None)
+        if self._running:
+            self._hub.clock.look()
 
     def _on_reconfigured(self, event: events.Reconfigured) -> None:
         if self._running:

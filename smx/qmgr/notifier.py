@@ -166,6 +166,7 @@ class Notifier:
                 envelope.content if notice.reader is not None else None,
                 envelope.envid if notice.own else b"",
                 self._ret(notice),
+                min([*notice.warned, *(entry.recipient.index for entry in notice.entries)]),
             )
         )
         notice.dsn = hub.links.own_transaction()

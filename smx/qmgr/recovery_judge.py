@@ -249,6 +249,8 @@ class _Case:
         outcome = found.state.outcome if found.verdict else 0
         if status is Status.QUARANTINED and outcome in FINAL_OUTCOMES:
             outcome = 0  # it contradicts the row: what is set aside must not look closed the next time
+        if status is Status.CLOSED and outcome not in FINAL_OUTCOMES:
+            outcome = 0  # DEFEDB took it over and has done with it: it must not look deferred the next time
         return msgspec.structs.replace(found.state, status=int(status), attempt=attempt, stored=stored, text=text, outcome=outcome)
 
 

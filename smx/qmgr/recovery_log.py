@@ -4,6 +4,10 @@ A position is (segment, offset). The highest position known durable grows with e
 is corruption: its octets are quarantined and what follows is history. A gap at or above it ends the log, unless a later record
 says that it was durable after all; so records behind a gap wait until that is decided. A Header of a later segment states how long the
 previous one was when the log went on: what lies behind that was set aside by an earlier recovery, or was never acknowledged.
+
+A Header of another process was written by a recovery, which read what its dead predecessor had written, synced or not: a kill keeps what was
+not, a power loss that follows may take it. So a gap behind what had been known durable until then is a torn end, though later segments
+are durable: that recovery wrote again, into its own segment, whatever counts.
 """
 
 from collections.abc import Callable
@@ -42,6 +46,8 @@ class LogReader:
         self._opened: dict[int, None] = {}
         self._missing: dict[int, int] = {}  # segments that a header names and that are not there -> their valid length
         self._last_gap: Position = _START
+        self._epoch = 0  # of the process that wrote the segments up to here
+        self._unsure: tuple[Position, Position] = (_START, _START)  # between these an earlier recovery may have read what was not durable
         self._doubtful: list[tuple[Position, AnyRecord | Unknown | Gap, int]] = []  # from the first open gap on
         self.damages: list[Damage] = []
         self.octets = 0
@@ -86,6 +92,7 @@ class LogReader:
         position = (segment, found.offset)
         if type(record) is Header:
             self._on_header(segment, record)
+            self._epoch = record.epoch
         elif type(record) is Offset:
             self._grow((segment, min(record.durable, found.offset)))
         if self._doubtful:
@@ -113,6 +120,8 @@ class LogReader:
         elif known < header.previous_octets and self._last_gap != (header.previous, known):
             self._on_gap(header.previous, Gap(known, header.previous_octets, Fault.SHORT))
         self._grow((header.previous, min(header.previous_durable, header.previous_octets)))
+        if header.epoch != self._epoch:
+            self._unsure = (self._durable, (segment, 0))
 
     def _grow(self, durable: Position) -> None:
         """More is known to have been durable: gaps below are corruption, and what follows them is history again."""
@@ -138,7 +147,8 @@ class LogReader:
         self._accept(segment, record)
 
     def _quarantine(self, segment: int, gap: Gap) -> None:
-        self.damages.append(_damage(segment, gap, corrupt=True))
+        since, until = self._unsure
+        self.damages.append(_damage(segment, gap, corrupt=not since <= (segment, gap.offset) < until))
 
     def _set_aside(self, since: Position) -> None:
         """What is doubtful from this position on is not history."""

@@ -68,6 +68,11 @@ class Scheduler:
 
     # --- processes ------------------------------------------------------------------------------------------------
 
+    @property
+    def at_work(self) -> bool:
+        """Somebody is there to deliver."""
+        return bool(self._carriers)
+
     def capacity(self, process: str, sessions_max: int) -> None:
         """An SMTPC said how much it can do; from now on it gets work."""
         found = self._carriers.get(process)
@@ -76,12 +81,14 @@ class Scheduler:
             return
         self._carriers[process] = Carrier(process, sessions_max, 0, deque())
         self._reassign()
+        self._hub.gate.assess()
 
     def unlinked(self, process: str) -> None:
         """An SMTPC is gone, and with it what became of its deliveries."""
         if self._carriers.pop(process, None) is None:
             return
         self._reassign()
+        self._hub.gate.assess()
         for delivery in [delivery for delivery in self.deliveries.values() if delivery.carrier.name == process]:
             self.interrupt(delivery)
 
@@ -194,6 +201,7 @@ class Scheduler:
         del self.deliveries[delivery.number]
         delivery.carrier.in_flight -= 1
         destination = delivery.destination
+        hub.aq.landed(destination, len(delivery.entries))
         window = destination.window
         was_dead = window.dead
         unit = 0.0

@@ -7,7 +7,7 @@ from smx.config.schema_qmgr import QmgrSettings, QmgrSmtpcSettings, ThrottleSett
 from smx.messages import AdmissionState
 from smx.qmgr.admission import AdmissionControl, AdmissionLimits, Reason
 from smx.units import MIB, SECOND
-from tests.qmgr.world import SMTPS, World
+from tests.qmgr.world import SMTPC, SMTPS, World
 
 LIMITS = AdmissionLimits(min_free_octets=100 * MIB, slow_free_octets=200 * MIB, spill_rate_max=100, descriptors_min=10, incoming_max=1_000)
 
@@ -85,6 +85,17 @@ def test_smtps_is_told_when_the_disk_fills_and_when_it_has_room_again() -> None:
     world.advance(6 * SECOND)
     assert world.take(messages.Admission)[-1].state == AdmissionState.OPEN
     assert [values[0] for values in world.noted("throttled")][-1] == "open"
+
+
+@pytest.mark.feature("SX24")
+def test_cut_through_is_offered_only_while_somebody_is_there_to_deliver() -> None:
+    world = World(QmgrSettings()).boot()
+    assert [one.cut_through_recipients_max for one in world.take(messages.Admission)] == [5]
+    world.give(events.Unlinked(SMTPC, 3))
+    assert [one.cut_through_recipients_max for one in world.take(messages.Admission)] == [0]
+    world.give(events.Linked(SMTPC, 4))
+    world.tell(SMTPC, messages.Capacity(5))
+    assert [one.cut_through_recipients_max for one in world.take(messages.Admission)] == [5]
 
 
 @pytest.mark.feature("SX23")

@@ -74,6 +74,22 @@ def test_one_destination_leaves_half_of_the_queue_to_the_others() -> None:
     assert not queue.crowded(queue.destination("other"))
 
 
+def test_what_is_under_way_counts_against_a_destination_until_its_delivery_has_ended() -> None:
+    queue = ActiveQueue(100, 1, 1, LIMITS)
+    hog = queue.destination("hog")
+    entries: list[Entry] = []
+    while not queue.crowded(hog):
+        entries.append(entry_of(len(entries)))
+        queue.admit(entries[-1])
+        queue.enqueue(entries[-1], hog, route("hog"))
+        queue.take(hog, 1)  # its window is wide: nothing of it is ever in line
+    assert len(entries) <= 51
+    assert (hog.count, hog.flying) == (0, len(entries))
+    queue.landed(hog, 1)
+    queue.leave(entries[0])
+    assert not queue.crowded(hog)
+
+
 def test_recipients_of_a_transaction_share_a_job_unless_their_reverse_paths_differ() -> None:
     queue = ActiveQueue(100, 40, 40, LIMITS)
     destination = queue.destination("x")

@@ -86,7 +86,7 @@ def test_a_failure_has_every_mandatory_field() -> None:
         "MIME-Version": "1.0",
         "Content-Type": f'multipart/report; report-type="delivery-status"; boundary="{message.get_boundary()}"',
     }
-    assert str(message["Message-ID"]).endswith(".1.3@mx.example.org>")
+    assert str(message["Message-ID"]).endswith(".1.3.0@mx.example.org>")
     human, status, returned = parsed(composed)
     assert (human.get_content_type(), status.get_content_type(), returned.get_content_type()) == ("text/plain", "message/delivery-status", "message/rfc822")
     about, recipient = groups(composed)
@@ -267,6 +267,13 @@ def test_an_ascii_sender_gets_utf8_addresses_in_their_ascii_form() -> None:
     assert composed.message.isascii()
     (_, group) = groups(composed)
     assert group["Original-Recipient"] == group["Final-Recipient"] == "utf-8; j\\x{FC}rgen@example.net"
+
+
+def test_an_orcpt_that_is_no_utf8_form_is_copied_as_it_is() -> None:
+    """RFC 6533 3."""
+    report = Report(b"rcpt@example.net", Action.FAILED, 550, b"5.1.1", b"No", orcpt=rb"utf-8;a\x{110000000}b@example.net")
+    (_, group) = groups(compose(notification(ORIGINAL, report)))
+    assert group["Original-Recipient"] == "utf-8; a\\x{110000000}b@example.net"
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))

@@ -7,7 +7,7 @@ from smx.config.schema_qmgr import QmgrSettings, RetrySettings
 from smx.effects import AnyEffect
 from smx.events import AnyEvent
 from smx.units import MINUTE, SECOND
-from tests.qmgr.world import DEFERRED, World
+from tests.qmgr.world import DEFERRED, DELIVERED, World
 
 SETTINGS = QmgrSettings(min_free_octets=0, retry=RetrySettings(min_us=5 * MINUTE, jitter_percent=0, warn_us=0))
 SMALL = QmgrSettings(min_free_octets=0, aq_max_entries=16, retry=RetrySettings(min_us=5 * MINUTE, jitter_percent=0, warn_us=0))
@@ -121,3 +121,50 @@ def test_when_what_was_refused_has_been_delivered_from_memory_nothing_waits_for_
     world.advance(MINUTE)
     assert world.steps - steps < 200
     assert world.qmgr._hub.deferral.blocked_until == 0
+
+
+@pytest.mark.parametrize("under_way", [False, True], ids=["nothing else", "a delivery"])
+def test_a_stop_while_rows_are_refused_waits_without_spinning(under_way: bool) -> None:
+    """Found by crash_storm, seed 56: what is not tried from memory any more was looked at for ever, until the grace was over."""
+    world = World(SETTINGS).boot()
+    FullDisk(world)
+    world.replies[b"a@sink.example"] = DEFERRED
+    if under_way:
+        world.replies[b"b@sink.example"] = None
+        world.submit(b"b@sink.example")
+    world.submit(b"a@sink.example")
+    world.advance(2 * SECOND)
+    steps = world.steps
+    world.give(events.StopRequested(8 * SECOND))
+    world.advance(9 * SECOND)
+    assert world.halted
+    assert world.steps - steps < 100
+
+
+def test_refused_rows_whose_time_comes_while_a_store_is_under_way_wait_for_its_end() -> None:
+    """Of the same kind: a slow commit, and a timer for the past all the while."""
+    world = World(SETTINGS).boot()
+    world.replies[b"*"] = DEFERRED
+    old = world.submit(b"old@sink.example")
+    disk = FullDisk(world)
+    world.submit(b"new@other.example")
+    assert disk.refused
+    world.advance(4 * MINUTE)
+    world.replies[b"old@sink.example"] = DELIVERED
+    slow: list[effects.Store] = []
+
+    def hold(effect: AnyEffect) -> list[AnyEvent] | None:
+        if isinstance(effect, effects.Store) and not effect.rows and not slow:
+            slow.append(effect)
+            return []
+        return disk.fail(effect)
+
+    world.disk.fail = hold
+    world.until(lambda: slow)
+    steps = world.steps
+    world.advance(MINUTE)
+    assert world.steps - steps < 300
+    world.disk.fail = disk.fail
+    world.inbox.extend(world.disk.apply(slow[0]))
+    world.run()
+    assert (old, 0) not in world.disk.rows

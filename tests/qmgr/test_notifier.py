@@ -41,6 +41,17 @@ def test_recipients_that_fail_together_stand_in_one_notification() -> None:
     assert b"c@x.example" not in text
 
 
+def test_two_notifications_of_one_message_have_different_message_ids() -> None:
+    """Found by crash_storm, seed 44: recipients that failed one behind the other were reported under one Message-ID (RFC 5322 3.6.4: unique)."""
+    world = failing(World(SETTINGS), b"a@x.example")
+    world.replies[b"b@y.example"] = None
+    world.submit(b"a@x.example", b"b@y.example")
+    first = text_of(world)
+    world.finish(reply=FAILED)
+    ids = [line for text in (first, text_of(world)) for line in text.split(b"\r\n") if line.startswith(b"Message-ID:")]
+    assert len(set(ids)) == 2
+
+
 def test_recipients_for_whom_none_is_due_do_not_stand_in_it() -> None:
     world = failing(World(SETTINGS), b"a@x.example", b"b@x.example")
     world.submit(Recipient(0, b"a@x.example"), Recipient(1, b"b@x.example", Notify.SUCCESS))

@@ -259,3 +259,55 @@ def test_after_any_life_and_any_crash_every_acknowledged_envelope_is_there_and_n
             assert transaction not in found, "delivered again"
         elif closed is None and at < synced:
             assert transaction in found, "lost"
+
+
+def two_lives(*, durable: int, epoch: int = 8, offset: int = 60) -> tuple[dict[int, bytes], list[int]]:
+    """Segment 1 has three records; segment 2 was begun when all of it could be read, and is durable. Also where the records of segment 1 end."""
+    ends = []
+    first = bytearray()
+    for sequence, record in enumerate([Header(1, 1, 7, 0, 0, 0, 1), Quarantined(1, (), "one"), Quarantined(2, (), "two")]):
+        first += codec.encode(kind_of(record), encode_record(record), 1, sequence)
+        ends.append(len(first))
+    second = bytearray()
+    later = [Header(1, 2, epoch, 1, len(first), durable, 1), Quarantined(1, (), "again"), Offset(offset), Quarantined(3, (), "three")]
+    for sequence, record in enumerate(later):
+        second += codec.encode(kind_of(record), encode_record(record), 2, sequence)
+    return {1: bytes(first) + bytes(100), 2: bytes(second) + bytes(100)}, ends
+
+
+@pytest.mark.parametrize("lost", [0, 1], ids=["the last record", "the last two"])
+def test_what_a_killed_process_had_not_synced_may_be_gone_though_a_recovery_has_read_it(lost: int) -> None:
+    """Found by crash_storm, seed 64. QMGR is killed with unsynced octets, which its successor reads from the kernel and goes on behind; then the
+    power fails, and they are gone. That was reported as corruption of the log; it is a torn end, and what lies behind it is history.
+    """
+    log, ends = two_lives(durable=ends_durable(lost))
+    start = ends[1 - lost]
+    accepted, reader = read({1: log[1][:start] + bytes(len(log[1]) - start), 2: log[2]})
+    assert [(damage.segment, damage.offset, damage.corrupt, damage.reason) for damage in reader.damages] == [(1, start, False, "torn end: short")]
+    assert [record.reason for _, record in accepted if isinstance(record, Quarantined)] == ["one", "again", "three"][lost:]
+
+
+def ends_durable(lost: int) -> int:
+    """What was known durable of segment 1: all but the records that get lost."""
+    _, ends = two_lives(durable=0)
+    return ends[1 - lost]
+
+
+@pytest.mark.parametrize(("known", "epoch"), [(2, 8), (0, 7)], ids=["it was known durable", "one process wrote both"])
+def test_what_was_durable_and_is_gone_is_corruption(known: int, epoch: int) -> None:
+    """The other side: a later segment proves its own process's earlier ones durable, and a header says what was known to be."""
+    _, ends = two_lives(durable=0)
+    log, _ = two_lives(durable=ends[known], epoch=epoch)
+    _, reader = read({1: log[1][: ends[1]] + bytes(len(log[1]) - ends[1]), 2: log[2]})
+    assert [(damage.segment, damage.corrupt) for damage in reader.damages] == [(1, True)]
+
+
+def test_the_same_when_one_recovery_after_another_was_killed() -> None:
+    """Found by crash_storm, seed 24: what the first of three recoveries had written was lost after the third had begun."""
+    log, ends = two_lives(durable=0, offset=0)
+    third = bytearray()
+    for sequence, record in enumerate([Header(1, 3, 9, 2, len(log[2]) - 100, 60, 1), Offset(40), Quarantined(4, (), "four")]):
+        third += codec.encode(kind_of(record), encode_record(record), 3, sequence)
+    accepted, reader = read({1: log[1][: ends[0]] + bytes(len(log[1]) - ends[0]), 2: log[2], 3: bytes(third) + bytes(100)})
+    assert [(damage.segment, damage.offset, damage.corrupt) for damage in reader.damages] == [(1, ends[0], False)]
+    assert [record.reason for _, record in accepted if isinstance(record, Quarantined)] == ["again", "three", "four"]
