@@ -253,12 +253,17 @@ class CheckRecipient(Message, frozen=True, tag=20):
 
 
 class RecipientChecked(Message, frozen=True, tag=21):
-    """The reply to give at RCPT: 250, or a refusal."""
+    """The reply to give at RCPT: 250, or a refusal. `cache_until` > 0: the same for every recipient of `domain` until then (by `now`),
+
+    for clients with the same `may_relay`, so that SMTPS need not ask again.
+    """
 
     request: int
     code: int
     enhanced: bytes
     text: bytes
+    cache_until: int = 0
+    domain: bytes = b""
 
 
 class Resolve(Message, frozen=True, tag=22):

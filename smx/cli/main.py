@@ -26,6 +26,7 @@ COMMANDS: Final[tuple[tuple[str, str, str], ...]] = (
     ("config", "smx.cli.config", "show the configuration in force, explain an option"),
     ("queue", "smx.cli.queue", "show and change the queue; status and limits"),
     ("route", "smx.cli.route", "show where mail to an address would go, and why"),
+    ("bench", "smx.cli.bench", "what a message costs here, in CPU microseconds, by process"),
     ("replay", "smx.cli.replay", "replay what `smx run --record` wrote, and compare"),
 )
 

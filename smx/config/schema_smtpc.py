@@ -48,7 +48,7 @@ SECTIONS: Final = (
 )
 
 OPTIONS: Final = (
-    Option("smtpc", "processes", Kind.INTEGER, "processes that share the deliveries", 1, 64),
+    Option("smtpc", "processes", Kind.INTEGER, "processes that share the deliveries", 0, 64, zero="mail is taken and queued, nothing is delivered"),
     Option("smtpc", "helo", Kind.DOMAIN, "name given in EHLO", derived="hostname of the top"),
     Option("smtpc", "tls", Kind.BOOLEAN, "use STARTTLS when the server offers it, without checking the certificate"),
     Option("smtpc", "idle_keep", Kind.TIME, "an open session is kept so long for the next delivery to the same host", 0, 5 * MINUTE, zero="close at once"),

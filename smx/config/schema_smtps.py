@@ -51,7 +51,7 @@ class SmtpsSettings(Struct, frozen=True, gc=False, array_like=True, tag=20):
     extensions: tuple[str, ...] = EXTENSIONS
     message_size_max_octets: int = 50 * MIB
     recipients_max: int = 1000
-    transactions_max: int = 1000
+    transactions_max: int = 10_000
     sessions_max: int = 1000
     errors_max: int = 20
     client: ClientLimits = ClientLimits()

@@ -23,6 +23,7 @@ from smx.live import queue_lock
 from smx.live.assembly import assemble
 from smx.live.child_spec import ChildSpec, read_spec
 from smx.live.host import HaltedError, Host, StopTimedOutError
+from smx.live.profile import profiled
 from smx.live.runner import Runner
 from smx.units import SECOND
 
@@ -60,7 +61,8 @@ def run(spec: ChildSpec) -> int:
         Recorder(runner, spec.record, spec.settings)
     _watch(host, spec)
     try:
-        host.run()
+        with profiled(spec.process):
+            host.run()
     except (HaltedError, StopTimedOutError) as error:
         print(f"{spec.process}: {error}", file=sys.stderr)
         return EX_TEMPFAIL

@@ -72,6 +72,8 @@ class EventLog:
         self._lost = 0
         self._second = -1
         self._second_text = ""
+        self._wall = -1
+        self._wall_text = ""
         self._observers: list[Callable[[str, Note], None]] = []
         self._file = _open(settings.file)
 
@@ -79,14 +81,14 @@ class EventLog:
         """Call `observer(process, note)` for every note of any level, on the loop's thread: tests, metrics, the console."""
         self._observers.append(observer)
 
-    def writer(self, process: str, epoch: int) -> Callable[[Note], None]:
-        """The function that writes notes of `process`."""
+    def writer(self, process: str, epoch: int) -> Callable[..., None]:
+        """The function that writes notes of `process`: (note, now), where `now` is by the clock, 0 when the caller does not know it."""
         level = level_of(self._settings, process)
         written = {name: _line(kind) if kind.level <= level else None for name, kind in NOTES.items()}
         pid = self._pid
         observers = self._observers
 
-        def write(note: Note) -> None:
+        def write(note: Note, now: int = 0) -> None:
             for observer in observers:
                 observer(process, note)
             line = written[note.name]  # a KeyError: the note is not in the table of smx.notes
@@ -95,7 +97,7 @@ class EventLog:
                     _text_of_id(value) if is_id else text(value) if isinstance(value, bytes) else value
                     for is_id, value in zip(line.ids, note.values, strict=True)
                 ]
-                self._add(self._render(line.make(self._time(), process, pid, epoch, note.name, *values)))
+                self._add(self._render(line.make(self._time(now), process, pid, epoch, note.name, *values)))
 
         return write
 
@@ -107,13 +109,17 @@ class EventLog:
         if self._octets > TURN_OCTETS_MAX:
             self.flush()
 
-    def _time(self) -> str:
-        """Wall time in ISO format, UTC. The text of a second is made once."""
-        second, microsecond = divmod(self._clock.now() + self._clock.wall_offset, SECOND)
+    def _time(self, now: int = 0) -> str:
+        """Wall time in ISO format, UTC. The text of a second is made once, and that of a step."""
+        wall = (now or self._clock.now()) + self._clock.wall_offset
+        if wall == self._wall:
+            return self._wall_text
+        second, microsecond = divmod(wall, SECOND)
         if second != self._second:
             self._second = second
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._second_text}.{microsecond:06d}Z"
+        self._wall, self._wall_text = wall, f"{self._second_text}.{microsecond:06d}Z"
+        return self._wall_text
 
     def flush(self) -> None:
         """Write what was collected."""

@@ -52,6 +52,7 @@ class Runner:
         self._devices: list[Device] = []
         self._carry: Orders = {Halt: self._halt, Note: self._note}
         self._network: Network | None = None
+        self._now = 0  # of the step that is carried out
         self.note = host.log.writer(process, epoch)
         self._starts: list[Callable[[], None]] = []
         self._closes: list[Callable[[], None]] = []
@@ -95,7 +96,8 @@ class Runner:
     def take(self, event: AnyEvent) -> None:
         """One step and its effects. Called by the host, never from within a step."""
         carry = self._carry
-        for effect in self._step(event, self.clock.now()):
+        now = self._now = self.clock.now()
+        for effect in self._step(event, now):
             carry[type(effect)](effect)
         network = self._network
         if network is not None and network.dirty:
@@ -118,7 +120,7 @@ class Runner:
         raise HaltOrderedError(effect.reason)
 
     def _note(self, effect: Note) -> None:
-        self.note(effect)
+        self.note(effect, self._now)
         if effect.name == "dot":
             self.host.log.flush()  # A13: before the peer can have it, which is at the end of this step: a kill -9 between the two must not hide a copy
         elif effect.name == "ready" and not self.ready:

@@ -1,4 +1,7 @@
-"""Worker: one thread that does blocking jobs in order; what a job returns is delivered as an event. One hop a job, so jobs are groups."""
+"""Worker: one thread that does blocking jobs in order; what a job returns is delivered as an event. One hop a job, so jobs are groups.
+
+Jobs are handed over at the end of the loop turn: given away earlier, thread and loop take the interpreter lock from each other all the time.
+"""
 
 from collections.abc import Callable
 from queue import SimpleQueue
@@ -17,6 +20,7 @@ class Worker:
         self._runner = runner
         self._name = name
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._turn: list[Job] = []  # of this turn
         self._thread: Thread | None = None
 
     def do(self, job: Job) -> None:
@@ -24,11 +28,19 @@ class Worker:
         if self._thread is None:
             self._thread = Thread(target=self._work, name=f"{self._runner.process} {self._name}", daemon=True)
             self._thread.start()
-        self._jobs.put(job)
+        if not self._turn:
+            self._runner.loop.call_soon(self._hand_over)
+        self._turn.append(job)
+
+    def _hand_over(self) -> None:
+        for job in self._turn:
+            self._jobs.put(job)
+        self._turn.clear()
 
     def close(self) -> None:
         """Wait until every job is done. Nothing that it says is heard any more."""
         if self._thread is not None:
+            self._hand_over()
             self._jobs.put(None)
             self._thread.join()
 

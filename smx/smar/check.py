@@ -13,7 +13,11 @@ The rules, in this order; the first that matches decides:
     an alias of a whole address                       valid, where the flag local_domains is off
     a client that may relay                           valid
     all else                                          550 5.7.1
+
+Where a recipient is valid because of its domain alone, SMTPS may remember that for a while.
 """
+
+from typing import Final
 
 from smx.messages import CheckRecipient, RecipientChecked
 from smx.smar import rulings
@@ -21,11 +25,17 @@ from smx.smar.flow import Flow
 from smx.smar.names import POSTMASTER, Name, literal_address, split
 from smx.smar.rulings import Ruling
 from smx.smar.tables import Tables
+from smx.units import MINUTE
+
+REMEMBERED_US: Final = MINUTE
 
 
 def check(tables: Tables, question: CheckRecipient) -> Flow[RecipientChecked]:
     """The reply to RCPT."""
     ruling = yield from _ruling(tables, question)
+    _, at, domain = question.recipient.rpartition(b"@")
+    if ruling is rulings.VALID and at and tables.uniform(split(question.recipient).domain):
+        return RecipientChecked(question.request, *ruling, tables.now + REMEMBERED_US, domain)
     return RecipientChecked(question.request, *ruling)
 
 

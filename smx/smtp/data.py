@@ -12,6 +12,7 @@ from smx.smtp.facts import ContentFacts
 
 _END: Final = b"\r\n.\r\n"
 _PREFIXES: Final = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")  # of _END, longest first
+_find_dot: Final = re.compile(rb"\r\n\.").search  # half the time of bytes.find, and every octet passes here
 _FIELD_VALUE_KEPT_OCTETS_MAX: Final = 320
 
 # fields = *(ftext *WSP ":" ... CRLF *(WSP ... CRLF)): the header section ends where a line is no field (RFC 5322 2.2).
@@ -20,22 +21,29 @@ _FIELD_MAY_BEGIN: Final = re.compile(rb"[!-9;-~]*+(?:[ \t]*+:[^\r\n]*+)?\r?|[ \t
 
 
 class DataReader:
-    """Reads what follows 354. After `done` the octets behind the end of data are in `rest`."""
+    """Reads what follows 354. After `done` the octets behind the end of data are in `rest`. `dots`: the latest octets have lines that begin with a dot."""
 
-    __slots__ = ("_begun", "_held", "done", "rest")
+    __slots__ = ("_begun", "_held", "done", "dots", "rest")
 
     def __init__(self) -> None:
         # The line before the content counts as ended: a lone dot ends an empty content (RFC 5321 4.1.1.4).
         self._held: bytes = b"\r\n"
         self._begun: bool = False
         self.done: bool = False
+        self.dots: bool = False
         self.rest: bytes = b""
 
     def feed(self, octets: bytes) -> bytes:
         """The next octets of the content, unstuffed; b"" when they are not yet certain."""
         assert not self.done
         buffer = self._held + octets
-        end = buffer.find(_END)
+        found = _find_dot(buffer)
+        end = -1
+        self.dots = found is not None
+        if found is not None:
+            dot = found.start()
+            end = buffer.find(_END, dot)
+            self.dots = end != dot  # else the first dot at the beginning of a line is the end: there is nothing to unstuff
         if end >= 0:
             self.done = True
             self.rest = buffer[end + len(_END) :]
@@ -49,7 +57,7 @@ class DataReader:
             split = len(buffer) - keep
             self._held = buffer[split:]
             content = buffer[:split]
-        if b"\r\n." in content:
+        if self.dots:
             content = content.replace(b"\r\n.", b"\r\n")
         if not self._begun and content:
             self._begun = True
@@ -123,8 +131,8 @@ class Census:
         self._eight_bit: bool = False
         self._utf8: bool = False
 
-    def add(self, octets: bytes) -> None:
-        """Count the next octets of the (unstuffed) content."""
+    def add(self, octets: bytes, *, dots: bool = True) -> None:
+        """Count the next octets of the (unstuffed) content. `dots` False: it is known that none of their lines begins with a dot."""
         if not octets:
             return
         self.octets += len(octets)
@@ -133,12 +141,12 @@ class Census:
         self._held_cr = octets.endswith(b"\r")
         if self._held_cr:
             octets = octets[:-1]
-        self._count(octets)
+        self._count(octets, dots=dots)
 
     def facts(self) -> ContentFacts:
         """What was counted. To be called once, at the end."""
         if self._held_cr:
-            self._count(b"\r")
+            self._count(b"\r", dots=False)
         if self._header is not None:
             self._close_header(bytes(self._header))
         return ContentFacts(
@@ -155,15 +163,22 @@ class Census:
             complete_line=self._line == 0,
         )
 
-    def _count(self, octets: bytes) -> None:
-        lengths = list(map(len, octets.split(b"\r\n")))
-        ends = len(lengths) - 1
-        # Counting is much cheaper than searching: every CR and every LF belongs to a CRLF when the three numbers are equal.
-        if octets.count(b"\n") != ends or octets.count(b"\r") != ends:
+    def _count(self, octets: bytes, *, dots: bool) -> None:
+        if not octets:
+            return
+        # splitlines is the fastest way, and ends lines at bare CR and LF as well: there is none when each end takes two octets.
+        lengths = list(map(len, octets.splitlines()))
+        ended = octets.endswith((b"\n", b"\r"))
+        ends = len(lengths) - (not ended)
+        if len(octets) - sum(lengths) != 2 * ends:
             self._bare = True
+            lengths = list(map(len, octets.split(b"\r\n")))
+            ends = len(lengths) - 1
+        elif ended:
+            lengths.append(0)
         if not self._eight_bit and not octets.isascii():
             self._eight_bit = True
-        if b"." in octets:
+        if dots:
             self._dot_lines += octets.count(b"\r\n.") + (self._line == 0 and octets.startswith(b"."))
         lengths[0] += self._line
         self._line = lengths[-1]

@@ -21,13 +21,13 @@ class Reception:
         self._octets_max: Final = settings.message_octets_max
         self._hops_max: Final = settings.hops_max
 
-    def take(self, octets: bytes) -> bool:
-        """Count the next octets; True when they are to be handed out."""
+    def take(self, octets: bytes, *, dots: bool = True) -> bool:
+        """Count the next octets; True when they are to be handed out. `dots` as in Census.add."""
         census = self._census
         if census.header_exceeded or not self.has_room(len(octets)):
             census.octets += len(octets)
             return False
-        census.add(octets)
+        census.add(octets, dots=dots)
         return not census.header_exceeded
 
     def has_room(self, octets: int) -> bool:

@@ -28,7 +28,8 @@ def read_data(dialogue: ServerDialogue) -> bool:
     octets = dialogue.reader.take_all()
     if not octets:
         return False
-    _take(dialogue, data.feed(octets))
+    content = data.feed(octets)
+    _take(dialogue, content, dots=data.dots)
     if data.done:
         dialogue.data = None
         if dialogue.state is State.DATA:
@@ -37,10 +38,10 @@ def read_data(dialogue: ServerDialogue) -> bool:
     return True
 
 
-def _take(dialogue: ServerDialogue, octets: bytes) -> None:
+def _take(dialogue: ServerDialogue, octets: bytes, *, dots: bool = True) -> None:
     reception = dialogue.reception
     assert reception is not None
-    if octets and reception.take(octets):
+    if octets and reception.take(octets, dots=dots):
         dialogue.queue.append(ContentChunk(octets))
     elif reception.endless:
         dialogue.end_with(replies.ENDLESS_CONTENT)

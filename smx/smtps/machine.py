@@ -159,6 +159,7 @@ class Smtps:
     def _on_reconfigured(self, event: Reconfigured, now: int) -> None:
         """New settings count for new sessions; hostname, spool and memory stay as they are until the next start."""
         self._use(msgspec.msgpack.decode(event.settings, type=SmtpsSettings))
+        self._service.recipients.forget_answers()
 
     def _use(self, settings: SmtpsSettings) -> None:
         self._settings = settings

@@ -1,4 +1,7 @@
-"""Recipients: the decider for RCPT. It asks SMAR once for each recipient, and nobody else (architecture 2)."""
+"""Recipients: the decider for RCPT. It asks SMAR once for each recipient, and nobody else (architecture 2).
+
+What SMAR said to be true for a whole domain is remembered, so that the next recipient there costs no question.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +18,7 @@ from smx.units import SECOND
 
 TIMER: Final = "resolver"
 PATIENCE_US: Final = 30 * SECOND  # SMAR gives up on the DNS much earlier
+DOMAINS_MAX: Final = 20_000  # that are remembered
 
 
 class Recipients:
@@ -26,6 +30,7 @@ class Recipients:
         self._hostname: Final = hostname
         self._patience: Final = Patience(emit, TIMER, PATIENCE_US)
         self._asked: Final[dict[int, Session]] = {}
+        self._valid: Final[dict[tuple[bytes, bool], int]] = {}  # domain, may_relay: all recipients there are valid until this time
         self._request = 0
         self.linked = False
         self.resume: Callable[[Session, Reply | None, int], None] = _unbound
@@ -42,16 +47,15 @@ class Recipients:
         assert transaction is not None
         if not self.linked:
             return RESOLVER_BUSY
+        address = self.address_of(request)
+        if self._valid and self._valid.get((address[address.rfind(b"@") + 1 :], session.may_relay), 0) > now:
+            return None
         self._request += 1
         question = self._request
         self._asked[question] = session
         mail = transaction.mail
-        self._emit(
-            Tell(
-                "smar",
-                CheckRecipient(question, self.address_of(request), mail.reverse_path.address, session.host, session.may_relay, self._server, mail.smtputf8),
-            )
-        )
+        asked = CheckRecipient(question, address, mail.reverse_path.address, session.host, session.may_relay, self._server, mail.smtputf8)
+        self._emit(Tell("smar", asked))
         self._patience.begin(question, now)
         return WAIT
 
@@ -62,10 +66,21 @@ class Recipients:
             return
         self._patience.end(answer.request)
         if answer.code == 250:
+            if answer.cache_until > now:
+                self._remember((answer.domain, session.may_relay), answer.cache_until)
             self.resume(session, None, now)
             return
         enhanced, _ = split_enhanced(answer.code, answer.enhanced + b" ")
         self.resume(session, Reply(answer.code, enhanced, (clean(answer.text),)), now)
+
+    def _remember(self, key: tuple[bytes, bool], until: int) -> None:
+        if len(self._valid) >= DOMAINS_MAX:
+            self._valid.clear()  # rare, and cheaper than an order of use
+        self._valid[key] = until
+
+    def forget_answers(self) -> None:
+        """The configuration is another one: ask again from now on."""
+        self._valid.clear()
 
     def expired(self, now: int) -> None:
         """SMAR was silent for too long."""
@@ -73,8 +88,9 @@ class Recipients:
             self.resume(self._asked.pop(question), RESOLVER_BUSY, now)
 
     def lost(self, now: int) -> None:
-        """The link to SMAR is gone, and the answers with it."""
+        """The link to SMAR is gone, and the answers with it. A new one may have other tables."""
         self.linked = False
+        self.forget_answers()
         for question, session in list(self._asked.items()):
             if self._asked.pop(question, None) is not None:
                 self._patience.end(question)

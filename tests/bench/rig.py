@@ -29,7 +29,7 @@ smtps mx {{ listen_socket {{ address = "127.0.0.1"; port = {port}; }} client {{ 
 qmgr {{ {qmgr} }}
 smtpc {{ tls = no; {smtpc} }}
 lda {{ maildirs = "{directory}/maildirs/%u"; }}
-smar {{ local_domains = {{ "{local}" }}; mailertable = {{ "*" = "[127.0.0.1]:{next_hop}"; }}; }}
+smar {{ local_domains = {{ "{local}" }}; {routes} }}
 """
 
 
@@ -40,6 +40,7 @@ class Options(Struct, frozen=True):
     smtps: str = ""
     qmgr: str = ""
     smtpc: str = ""
+    routes: str = ""  # instead of all mail to the next hop
 
 
 class Usage(Struct, frozen=True):
@@ -65,7 +66,13 @@ class Rig:
     def configure(self, options: Options) -> None:
         """Write the configuration; in force from the next start."""
         text = _CONFIG.format(
-            local=LOCAL, directory=self.directory, port=self.port, next_hop=options.next_hop, smtps=options.smtps, qmgr=options.qmgr, smtpc=options.smtpc
+            local=LOCAL,
+            directory=self.directory,
+            port=self.port,
+            routes=options.routes or f'mailertable = {{ "*" = "[127.0.0.1]:{options.next_hop}"; }};',
+            smtps=options.smtps,
+            qmgr=options.qmgr,
+            smtpc=options.smtpc,
         )
         self.config.write_text(text)
 

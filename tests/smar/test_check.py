@@ -3,8 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from smx.config.schema_smar import AliasesSettings, MailerEntry, MapSettings, SmarSettings
+from smx.events import Told
+from smx.messages import CheckRecipient, RecipientChecked
+from smx.smar.check import REMEMBERED_US
 from smx.smar.tables import ALIASES_MAP
 from tests.smar.driver import Driver
 
@@ -77,6 +81,28 @@ def test_each_recipient_gets_its_reply(recipient: bytes, stranger: tuple[int, by
     assert smar.check(recipient) == stranger
     assert smar.check(recipient, may_relay=True) == trusted
     assert not smar.queries, "RCPT asks no DNS"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "may_relay", "lasts"),
+    [
+        (b"anyone@example.net", False, True),  # of relay_domains
+        (b"anyone@far.example", True, True),
+        (b"anyone@far.example", False, False),  # a refusal
+        (b"alice@example.org", True, False),  # one of the local users
+        (b"x@gone.example", True, False),
+        (b"x@tired.example", True, False),
+        (b"someone@kept.example", True, False),  # another address there has a row of its own
+        (b"postmaster", True, False),
+    ],
+)
+def test_smtps_may_remember_what_is_true_for_a_whole_domain(recipient: bytes, may_relay: bool, lasts: bool) -> None:
+    rows = (*SETTINGS.mailertable, MailerEntry("list@kept.example", "error", code="5.1.1", text="closed"))
+    smar = driver(structs.replace(SETTINGS, mailertable=rows))
+    smar.step(Told("smtps.mx.0", CheckRecipient(1, recipient, b"s@example.com", "192.0.2.9", may_relay=may_relay)))
+    answer = smar.told[-1][1]
+    assert isinstance(answer, RecipientChecked)
+    assert (answer.cache_until, answer.domain) == ((smar.now + REMEMBERED_US, recipient.partition(b"@")[2]) if lasts else (0, b""))
 
 
 def test_without_a_map_of_users_every_local_part_is_valid() -> None:

@@ -1,6 +1,7 @@
 """Content on the wire: the end of data, stuffing, and the census, all independent of segmentation."""
 
 import re
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -137,6 +138,30 @@ def test_the_census_does_not_depend_on_segmentation(content: bytes, where: list[
     assert facts.eight_bit == (not content.isascii())
     assert facts.bare == (re.search(rb"\r(?!\n)|(?<!\r)\n", content) is not None)
     assert facts.complete_line == (not content or content.endswith(b"\r\n"))
+
+
+SHORT = [bytes(octets) for length in range(6) for octets in product(b"\r\n.a", repeat=length)]  # every content of up to five octets that matter
+
+
+def test_bare_cr_and_lf_are_found_in_every_short_content() -> None:
+    for content in SHORT:
+        facts = count([content])
+        assert facts.bare == (re.search(rb"\r(?!\n)|(?<!\r)\n", content) is not None), content
+        assert facts.lines == len(content.split(b"\r\n")) - content.endswith(b"\r\n") - (not content), content
+
+
+def test_what_the_reader_says_about_dots_is_true_wherever_the_octets_are_cut() -> None:
+    for content in SHORT:
+        wire = content + b"\r\n.\r\n"
+        for at in range(len(wire)):
+            told, searched, reader = Census(), Census(), DataReader()
+            for segment in (wire[:at], wire[at:]):
+                if segment and not reader.done:
+                    octets = reader.feed(segment)
+                    told.add(octets, dots=reader.dots)
+                    searched.add(octets)
+            assert reader.done
+            assert told.facts() == searched.facts(), (content, at)
 
 
 HEADER = b"Received: by a\r\nRECEIVED: by b\r\n\tid 1\r\nX-Received: no\r\nSubject: Received: no\r\nDelivered-To: A@Example.ORG\r\nDelivered-to:b@x\r\n"

@@ -104,6 +104,32 @@ def test_one_question_a_recipient_goes_to_smar_and_none_for_other_commands() -> 
     assert [(question.request, question.recipient) for question in asked] == [(1, b"b@example.org"), (2, b"c@example.org"), (3, b"d@example.org")]
 
 
+def test_what_smar_said_of_a_whole_domain_is_not_asked_again_until_it_is_over() -> None:
+    world = World()
+    world.lasting[b"example.org"] = MINUTE
+    greeted(world)
+    world.send(mail(b"b@example.org", b"c@example.org", b"d@example.net", b"e@example.net") + b"RSET\r\n")
+    asked = [question.recipient for question in world.told(messages.CheckRecipient, "smar")]
+    assert asked == [b"b@example.org", b"d@example.net", b"e@example.net"]
+    assert world.codes().split().count("250") == 7  # MAIL, four RCPT, the content, RSET
+    world.advance(MINUTE)
+    world.send(mail(b"f@example.org"))
+    assert [question.recipient for question in world.told(messages.CheckRecipient, "smar")][3:] == [b"f@example.org"]
+
+
+def test_what_smar_said_counts_for_clients_with_the_same_right_and_until_its_link_is_lost() -> None:
+    world = World()
+    world.lasting[b"example.org"] = MINUTE
+    for connection, host in ((1, "127.0.0.1"), (2, "192.0.2.1"), (3, "127.0.0.1")):
+        greeted(world, connection, host)
+        world.send(b"MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.org>\r\n", connection)
+    assert [question.may_relay for question in world.told(messages.CheckRecipient, "smar")] == [True, False]
+    world.feed(events.Unlinked("smar", 90))
+    world.feed(events.Linked("smar", 91))
+    world.send(b"RCPT TO:<c@example.org>\r\n", 3)
+    assert len(world.told(messages.CheckRecipient, "smar")) == 3
+
+
 @pytest.mark.parametrize(
     ("host", "may_relay"),
     [("127.0.0.1", True), ("127.9.9.9", True), ("::ffff:127.0.0.1", True), ("192.0.2.1", False), ("::1", False), ("2001:db8::1", False), ("", True)],

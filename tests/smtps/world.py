@@ -38,6 +38,7 @@ class World:
         self.halted = ""
         self.accepting: dict[str, bool] = {}
         self.refuse: dict[bytes, tuple[int, bytes, bytes]] = {}  # what SMAR says about recipients
+        self.lasting: dict[bytes, int] = {}  # domains of which SMAR says that all recipients are valid for so long
         self.no_space: Callable[[effects.Append], bool] = lambda effect: False
         self.admission = messages.Admission(messages.AdmissionState.OPEN)
         self.blocks = 1
@@ -153,7 +154,9 @@ class World:
         match message:
             case messages.CheckRecipient():
                 code, enhanced, text = self.refuse.get(message.recipient, (250, b"2.1.5", b"ok"))
-                self._complete("smar", events.Told(process, messages.RecipientChecked(message.request, code, enhanced, text)))
+                domain = message.recipient.rpartition(b"@")[2]
+                until = self.now + self.lasting[domain] if domain in self.lasting else 0
+                self._complete("smar", events.Told(process, messages.RecipientChecked(message.request, code, enhanced, text, until, domain if until else b"")))
             case messages.Submit(envelope, secured):
                 if secured:
                     self._complete("qmgr", events.Told(process, messages.Submitted(envelope.transaction)))
