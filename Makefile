@@ -7,10 +7,10 @@ WORKERS  ?= auto
 CLIENTS  := tests/live/clients
 PROGRAMS := swaks git-email libmailtools-perl bsd-mailx
 
-.PHONY: help run test lint format clients tools docs notebooks test-live campaign conformance conformance-peers bench clean
+.PHONY: help run test lint format clients tools docs notebooks test-live campaign storm images ablations conformance conformance-peers bench bench-peers bench-growth fast clean
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-10s", $$2; $$1 = $$2 = ""; print }'
+	@sed -n 's/^\([a-z-]*\):.*## *\(.*\)/  make \1 \2/p' Makefile | awk '{ printf "  make %-18s", $$2; $$1 = $$2 = ""; print }'
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "smx needs Python 3.11 or newer, this is %d.%d: say make PYTHON=python3.12" % sys.version_info[:2])'
@@ -45,8 +45,9 @@ clients:                ## the mail programs of others that some tests speak to 
 	  || echo "not all of $(PROGRAMS) could be installed: as root, apt-get install $(PROGRAMS)"
 	@npm ci --prefix $(CLIENTS) --no-audit --no-fund --loglevel=error >/dev/null || echo "nodemailer could not be installed: it needs node and npm"
 
-docs: $(STAMP)          ## write docs/configuration.md anew
+docs: $(STAMP)          ## write docs/configuration.md and the figures of docs/conformance.md anew
 	$(BIN)/smx config explain --all --markdown > docs/configuration.md
+	$(BIN)/smx-conformance figures --matrix docs/conformance/matrix.json --into docs/conformance.md
 
 notebooks: $(STAMP)     ## execute the notebooks in place
 	$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
@@ -57,8 +58,17 @@ tools:                  ## strace, for the tests that look at system calls (apt 
 test-live: $(STAMP)     ## real processes, kill -9, ten thousand messages
 	$(BIN)/pytest -m live -s --timeout 3600 tests/live
 
-campaign: $(STAMP)      ## the long search over crash images
+campaign: $(STAMP)      ## the long searches that are tests: crash images, storms
 	$(BIN)/pytest -m campaign -s --timeout 3600 tests
+
+storm: $(STAMP)         ## crash storms; SEEDS=A..B, resumed from where it was
+	$(BIN)/smx-sim campaign crash_storm --seeds $(or $(SEEDS),1..100000) --jobs 0 --state storm.state
+
+images: $(STAMP)        ## crash images; COUNT=N, resumed from where it was
+	$(BIN)/smx-sim images --count $(or $(COUNT),10000000) --jobs 0 --state images.state
+
+ablations: $(STAMP)     ## would the checkers notice? every mutation
+	$(BIN)/smx-sim ablations --jobs 0
 
 conformance: $(STAMP)   ## the conformance suite against smx
 	$(BIN)/smx-conformance run --profile smx --strict --expected docs/conformance/expected-smx.toml
@@ -68,6 +78,15 @@ conformance-peers: $(STAMP) ## fetch the MTAs that the conformance suite knows t
 
 bench: $(STAMP)         ## measurements, printed
 	$(BIN)/pytest -m bench -s --timeout 3600 --benchmark-columns=min,median,ops --benchmark-sort=name tests/bench
+
+bench-peers: $(STAMP)   ## smx beside other mail servers (root, Debian); ARGS="--peers smx,postfix --rounds 5"
+	$(BIN)/python -m tests.bench.peers $(ARGS)
+
+bench-growth: $(STAMP)  ## what a message costs when there is more of something; QUEUE=N: the longest queue
+	$(BIN)/python -m tests.bench.growth --queue-max $(or $(QUEUE),1000000)
+
+fast: $(STAMP)          ## compiled step machines in build/fast
+	$(BIN)/python tools/compile.py
 
 clean:                  ## remove what make made, the lab with its mail as well
 	rm -rf $(VENV) lab build dist .mypy_cache .ruff_cache $(CLIENTS)/node_modules
