@@ -265,11 +265,12 @@ def two_lives(*, durable: int, epoch: int = 8, offset: int = 60) -> tuple[dict[i
     """Segment 1 has three records; segment 2 was begun when all of it could be read, and is durable. Also where the records of segment 1 end."""
     ends = []
     first = bytearray()
-    for sequence, record in enumerate([Header(1, 1, 7, 0, 0, 0, 1), Quarantined(1, (), "one"), Quarantined(2, (), "two")]):
+    earlier: list[AnyRecord] = [Header(1, 1, 7, 0, 0, 0, 1), Quarantined(1, (), "one"), Quarantined(2, (), "two")]
+    for sequence, record in enumerate(earlier):
         first += codec.encode(kind_of(record), encode_record(record), 1, sequence)
         ends.append(len(first))
     second = bytearray()
-    later = [Header(1, 2, epoch, 1, len(first), durable, 1), Quarantined(1, (), "again"), Offset(offset), Quarantined(3, (), "three")]
+    later: list[AnyRecord] = [Header(1, 2, epoch, 1, len(first), durable, 1), Quarantined(1, (), "again"), Offset(offset), Quarantined(3, (), "three")]
     for sequence, record in enumerate(later):
         second += codec.encode(kind_of(record), encode_record(record), 2, sequence)
     return {1: bytes(first) + bytes(100), 2: bytes(second) + bytes(100)}, ends
@@ -306,7 +307,8 @@ def test_the_same_when_one_recovery_after_another_was_killed() -> None:
     """Found by crash_storm, seed 24: what the first of three recoveries had written was lost after the third had begun."""
     log, ends = two_lives(durable=0, offset=0)
     third = bytearray()
-    for sequence, record in enumerate([Header(1, 3, 9, 2, len(log[2]) - 100, 60, 1), Offset(40), Quarantined(4, (), "four")]):
+    records: list[AnyRecord] = [Header(1, 3, 9, 2, len(log[2]) - 100, 60, 1), Offset(40), Quarantined(4, (), "four")]
+    for sequence, record in enumerate(records):
         third += codec.encode(kind_of(record), encode_record(record), 3, sequence)
     accepted, reader = read({1: log[1][: ends[0]] + bytes(len(log[1]) - ends[0]), 2: log[2], 3: bytes(third) + bytes(100)})
     assert [(damage.segment, damage.offset, damage.corrupt) for damage in reader.damages] == [(1, ends[0], False)]
