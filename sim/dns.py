@@ -120,6 +120,10 @@ class ZoneTable:
         self._records[key] = tuple([record(rrtype, value) for value in values])
         self._ttls[key] = ttl_us
 
+    def set_ttl(self, name: str, rrtype: str, ttl_us: int) -> None:
+        """How long its answers may be kept, from now on."""
+        self._ttls[name, rrtype] = ttl_us
+
     def remove(self, name: str) -> None:
         """The name does not exist any more."""
         self._names.pop(name, None)

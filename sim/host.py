@@ -22,6 +22,7 @@ from sim.links import Link, Links
 from sim.names import Names
 from sim.process import Process
 from sim.sockets import Sockets
+from sim.strikes import DESCRIPTORS_OWN
 from sim.supervision import Supervision, read_epoch, save_epoch
 from sim.timers import Timers
 from smx.component import Component
@@ -39,7 +40,6 @@ INIT_RETRY_US: Final = 100 * MILLISECOND  # how often a starting MCP looks wheth
 INIT_RESTART_US: Final = 1 * SECOND  # after an MCP that ended
 CLOCK_CHECK_US: Final = 1 * SECOND
 OFF_US: Final = 2 * SECOND
-DESCRIPTORS_OWN: Final = 16  # of a process, beside its connections
 SEED_BITS: Final = 63
 MCP: Final = "mcp"
 

@@ -179,8 +179,10 @@ class Ledger:
 
     def _on_bounced(self, fact: Bounced) -> None:
         if fact.kind == "failed":
-            self.failures.setdefault((fact.token, fact.recipient), []).append(fact)
-            self.told.add(about(fact.message_id))
+            transaction = about(fact.message_id)
+            token = fact.token or self.token(transaction)  # content that could not be read is not returned, and so no token
+            self.failures.setdefault((token, fact.recipient), []).append(fact)
+            self.told.add(transaction)
 
     def _on_fault(self, fact: FaultInjected) -> None:
         self.faults.append(fact)

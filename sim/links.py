@@ -164,6 +164,9 @@ class Links:
             if process.alive:
                 self._dial(other.name, REDIAL_MIN_US)
             return
+        if process.paused or other.paused:  # who gets no CPU answers no hello, and would take the new link for the old one
+            self._env.later(REDIAL_MIN_US, self._meet, link)
+            return
         other.links.add(link.other)
         self.add(link.one)
 

@@ -22,8 +22,9 @@ class Mailboxes:
         self.seen: set[tuple[str, str]] = set()
 
     def deposited(self, directory: str, name: str) -> None:
-        """A message is durable in a Maildir."""
-        self._arrived(directory, name, self._world.machine.disk.content(f"{directory}/new/{name}"))
+        """The LDA is told that a message is durable in a Maildir: then it has arrived. One that is not counts when it is seen later."""
+        if self._durable(f"{directory}/new/{name}"):
+            self._arrived(directory, name, self._world.machine.disk.content(f"{directory}/new/{name}"))
 
     def scan(self, disk: Disk) -> None:
         """What a power loss left in a Maildir has arrived, though the LDA did not live to say so."""
@@ -32,6 +33,13 @@ class Mailboxes:
             for user in sorted(disk.listdir(root)):
                 for name, content in sorted(delivered(disk, f"{root}/{user}")):
                     self._arrived(f"{root}/{user}", name, content)
+
+    def _durable(self, path: str) -> bool:
+        disk = self._world.machine.disk
+        place = disk.tree.parent(path)
+        if disk.durable_content(path) != disk.content(path):
+            return False
+        return not any((directory, name) == place for change in disk.tree.changes for directory, name, _ in change.entries)
 
     def _arrived(self, directory: str, name: str, content: bytes) -> None:
         if (directory, name) not in self.seen:

@@ -45,6 +45,10 @@ class Poison:
 
         process.replace_step(poisoned)
 
+    def cure(self) -> None:
+        """It kills nobody any more."""
+        self._times = self.kills or -1
+
     def _on_tell(self, effect: Tell) -> None:
         self._look(effect.message)
 

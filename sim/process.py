@@ -10,7 +10,7 @@ and steps at the end of the service time. Both take what arises during a step ri
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from simpy.resources.resource import Request, Resource
@@ -113,6 +113,7 @@ class Process:
         self._starts: list[Callable[[], None]] = []
         self._costs = world.costs
         self._cpu = Channel()
+        self._serving: AnyEvent | None = None  # it is charged for, and its step comes at the end
         self._cores: Resource | None = machine.cores
         self._request: Request | None = None
         self.deliver = self._deliver if self._costs is None else self._queue
@@ -152,9 +153,23 @@ class Process:
         return self._env.now + self.base if self.stopped_at < 0 else self.stopped_at
 
     @property
+    def paused(self) -> bool:
+        """It gets no CPU."""
+        return self._paused
+
+    @property
     def idle(self) -> bool:
         """An event would be taken at once."""
         return not self._busy and not self._paused and self._costs is None
+
+    @property
+    def length(self) -> int:
+        """Events that came and whose step has not been made yet."""
+        return len(self._inbox) + (self._serving is not None)
+
+    def waiting(self, kind: type[Any]) -> int:
+        """Events of this class that came, and whose step has not been made yet."""
+        return sum(1 for event, _ in self._inbox if type(event) is kind) + (type(self._serving) is kind)
 
     @property
     def stepping(self) -> bool:
@@ -255,18 +270,27 @@ class Process:
         effects = self._step(event, env.now + self.base)
         self._trace_step(env.now, self.name, event, effects)
         carry = self._carry
-        for effect in effects:
+        rest = iter(effects)
+        for effect in rest:
             carry[type(effect)](effect)
+            if self.watched:  # from now on
+                self._world.between(self, effect)
+                if self.alive:
+                    self._carry_watched(rest)
+                return
         if self.flush is not None:
             self.flush()
 
     def _take_watched(self, event: AnyEvent) -> None:
         """The same with a look between any two effects: a fault may strike there, an effect may be tampered with."""
-        world = self._world
         if self.hear is not None:
             self.hear(event)
         ordered = self._step(event, self.now())
         self._trace_step(self._env.now, self.name, event, ordered)
+        self._carry_watched(ordered)
+
+    def _carry_watched(self, ordered: Iterable[AnyEffect]) -> None:
+        world = self._world
         for original in ordered:
             for effect in (original,) if world.tamper is None else world.tampered(self.name, original):
                 self._carry[type(effect)](effect)
@@ -308,11 +332,13 @@ class Process:
     def _serve(self) -> None:
         assert self._costs is not None
         event, guard = self._inbox.popleft()
+        self._serving = event
         cost = self._costs.of(self.kind, event)
         self.busy_us += cost
         self._env.after(self._cpu, cost, self._served, event, guard)
 
     def _served(self, event: AnyEvent, guard: Guard | None) -> None:
+        self._serving = None
         if not self.alive:
             return
         self._release()
@@ -361,6 +387,10 @@ class Process:
         """The disk failed in a way for which there is no event: the runtime ends the process."""
         self.note(Note("trouble", ("disk", str(error))))
         self.end(EX_SOFTWARE, how="halt")
+
+    def spins(self, event: AnyEvent) -> None:
+        """It does nothing but take this event, and no time passes."""
+        self._ended_by(AssertionError("it arms a timer for the past again and again"), event)
 
     def _ended_by(self, error: Exception, event: AnyEvent) -> None:
         """What left a step or its effects. Anything unexpected is a bug of the component: the process dies of it, MCP sees status 70."""

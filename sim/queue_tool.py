@@ -56,6 +56,19 @@ class QueueTool:
             listed = self._ear.listed
         return listed is not None and not listed.more and all(row.state in RESTING for row in listed.rows)
 
+    @property
+    def resting(self) -> bool:
+        """The last answer held something that waits for an operator."""
+        listed = self._ear.listed if self._ear is not None else None
+        return listed is not None and any(row.state in RESTING for row in listed.rows)
+
+    def release(self) -> None:
+        """What was set aside may be tried again."""
+        ear = self._link()
+        if ear is not None:
+            ear.listed = None
+            ear.qmgr.deliver(Told(NAME, msg.QueueChange(0, "release", msg.Filter(state="quarantined"), who="the operator")))
+
     def begin_listing(self) -> None:
         """Ask for everything that is queued."""
         self._rows = []

@@ -42,6 +42,8 @@ class Socket:
         self._sockets.process.deliver(ConnectFailed(self.number, reason), self)
 
     def received(self, data: bytes) -> None:
+        if len(data) > self._sockets.largest:
+            self._sockets.largest = len(data)
         self._sockets.process.deliver(Received(self.number, data), self)
 
     def drained(self) -> None:
@@ -72,6 +74,7 @@ class Sockets:
         self._dirty: list[Socket] = []
         self._accepting: set[str] = set()
         self._count = 0
+        self.largest = 0  # octets that came in one piece
         process.flush = self.flush
         process.sockets = self
         process.at_start(self._announce)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sim.process import Process
     from sim.world import World
 
+DESCRIPTORS_OWN: Final = 16  # of a process, beside its connections
 STRAY_QMGR: Final = "second qmgr"
 
 
@@ -25,7 +26,6 @@ class Strikes:
         self.counting = False
         self._world = world
         self._armed: list[tuple[Strike, list[int]]] = []  # with the effects that are left
-        self._waiting = 0  # strikes that wait for a note, and then for an effect
         self._ended = False
         self._noted: Note | None = None  # what the strike that strikes now waited for
         self._poisons: list[Poison] = []
@@ -64,7 +64,8 @@ class Strikes:
         """The faults have ended: what has not struck yet never will."""
         self._ended = True
         self._armed.clear()
-        self._waiting = 0
+        for poison in self._poisons:
+            poison.cure()
         self._look()
 
     def strike(self, strike: Strike, note: Note | None = None) -> None:
@@ -78,7 +79,6 @@ class Strikes:
 
     def _await_note(self, strike: Strike) -> None:
         seen = [0]
-        self._waiting += strike.effects >= 0
 
         def hook(process: Process, note: Note) -> None:
             if self._ended or (strike.by and process.name != strike.by):
@@ -86,7 +86,6 @@ class Strikes:
             seen[0] += 1
             if seen[0] != strike.nth:
                 return
-            self._waiting -= strike.effects >= 0
             if strike.at_us or strike.effects < 0:
                 self._world.env.later(strike.at_us, self._due, strike, note)
             else:
@@ -107,19 +106,18 @@ class Strikes:
         self._look()
 
     def _look(self) -> None:
-        self.counting = bool(self._armed) or self._waiting > 0
+        self.counting = bool(self._armed)
         self._world.watch()
 
     def count(self, process: Process) -> None:
-        """An effect of this process was carried out."""
+        """An effect of this process was carried out. A strike may have others carried out, so that this is called within itself."""
         for armed in list(self._armed):
             strike, left = armed
-            if strike.by and strike.by != process.name:
+            if left[0] < 0 or (strike.by and strike.by != process.name):
                 continue
-            if left[0] > 0:
-                left[0] -= 1
-            else:
-                self._armed.remove(armed)
+            left[0] -= 1
+            if left[0] < 0:
+                self._armed = [other for other in self._armed if other is not armed]
                 self._look()
                 self.strike(strike)
 
@@ -204,8 +202,11 @@ class Strikes:
         self._world.machine.link_slow_us = strike.amount
 
     def _descriptors(self, strike: Strike) -> None:
-        self._world.fault("F21", f"{strike.amount} descriptors a process")
-        self._world.machine.descriptors_max = strike.amount
+        amount = strike.amount
+        if amount:  # what is open stays open
+            amount = max(amount, *(DESCRIPTORS_OWN + len(process.sockets or ()) for process in self._world.machine.processes.values()), 0)
+        self._world.fault("F21", f"{amount} descriptors a process")
+        self._world.machine.descriptors_max = amount
 
     def _no_fork(self, strike: Strike) -> None:
         self._world.fault("F21", f"{strike.amount} forks fail")

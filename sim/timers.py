@@ -1,4 +1,7 @@
-"""Timers: Arm and Disarm on simulated time. They never fire early; they may fire late, and several at once (F27)."""
+"""Timers: Arm and Disarm on simulated time. They never fire early; they may fire late, and several at once (F27).
+
+A component that arms a timer for the past in each of its steps would never let time pass. That is a bug of it, and it is ended for it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from sim.process import Orders, Process
 from smx.effects import Arm, Disarm
 from smx.events import Expired
 
+SPINS_MAX: Final = 1_000  # how often in a row one timer may fire at one instant
 FIRED_MAX: Final = 1_024  # timers that may wait in the inbox
 
 
@@ -22,6 +26,8 @@ class Timers:
         self._env = process.machine.world.env
         self._handles: dict[tuple[str, int], Handle] = {}
         self._fired: deque[tuple[str, int]] = deque()
+        self._latest: tuple[tuple[str, int], int] | None = None  # what fired last, and when
+        self._spins = 0
 
     def orders(self) -> Orders:
         return {Arm: self.arm, Disarm: self.disarm}
@@ -62,6 +68,13 @@ class Timers:
             return
         if at > process.now():  # its clock stood still meanwhile
             self._schedule(key, at)
+            return
+        latest = (key, self._env.now)
+        if latest != self._latest:
+            self._latest, self._spins = latest, 0
+        self._spins += 1
+        if self._spins > SPINS_MAX:
+            process.spins(Expired(*key))
             return
         handle = self._handles[key]
         handle.done = True

@@ -93,6 +93,11 @@ class Truth:
         for key, handler in observer.handlers.items():
             self._handlers.setdefault(key, []).append(handler)
 
+    def judge(self, checker: Checker) -> None:
+        """One more checker, of a study: what the registry cannot know, such as that every recipient of this world exists."""
+        self.checkers.append(checker)
+        self.attend(checker)
+
     def observe(self, fact: Fact) -> None:
         """A fact, in order of time."""
         if self.facts is not None:

@@ -6,7 +6,8 @@ The order of a run: the machine is installed and switched on; strikes and client
 client has anything left to do and the queue is empty the run settles and ends, at the latest at `limit_us`. Then the checkers give their verdict.
 
 For studies: `tamper` changes the effects of a process, `on_boundary` is called between any two effects, `mark` says that a rare state was
-reached, `at` calls anything at any time. What is outside (clients, hosts, the truth) lives in no process and survives every crash.
+reached, `at` calls anything at any time, `when_idle` is asked when nothing is left to do (True: it has found something). What is outside
+(clients, hosts, the truth) lives in no process and survives every crash.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sim import costs
+from sim import costs, gauges
 from sim.choices import Choices
 from sim.disk import PERSONALITIES, Disk, DrawnFaults, Operation, PowerLoss
 from sim.disk.faults import Faults
@@ -26,7 +27,7 @@ from sim.dns import ZoneTable
 from sim.durability import Durability
 from sim.environment import START, Environment
 from sim.facts import POWER, Bound, Crashed, FaultEnded, FaultInjected, FaultsEnded, Leftovers, Ordered, QueueSeen, Sent250, Stopped
-from sim.host import DESCRIPTORS_OWN, Machine
+from sim.host import Machine
 from sim.mailboxes import Mailboxes
 from sim.names import MapTables
 from sim.network import Network
@@ -89,6 +90,7 @@ class World:
         self.zone = ZoneTable(self.env, choices.stream("dns"), self.trace)
         self.maps = MapTables(self.env, choices.stream("maps"), {"smar.aliases": (), **scenario.maps})
         self.make_component: Callable[[str, bytes], Component] = make_component
+        self.when_idle: Callable[[], bool] = bool
         self.markers: dict[str, None] = {}
         self.bugs: list[str] = []
         self.note_hooks: dict[str, list[Callable[[Process, Note], None]]] = {}
@@ -190,7 +192,13 @@ class World:
             self.go_on(self.started_at + self.scenario.limit_us)
             return self.finish()
         finally:
+            self.dispose()
             gc.set_threshold(*thresholds)
+
+    def dispose(self) -> None:
+        """Nobody needs the world any more. SQLite would keep it: an open database belongs to the library, not to Python's garbage collector."""
+        for process in self.machine.processes.values():
+            process.vanish()
 
     def begin(self) -> None:
         """Install, switch on, and make the strikes known."""
@@ -236,7 +244,7 @@ class World:
         self._looks += 1
         if self._samples and self._looks % LOOKS_A_SAMPLE == 0:
             self._sample()
-        if self.calm and all(is_done() for is_done in self._clients) and self.machine.on and self.queue_tool.is_empty():
+        if self.calm and all(is_done() for is_done in self._clients) and self.machine.on and self.queue_tool.is_empty() and not self.when_idle():
             self.finished = True
             self.ended_at = self.env.now
             self.env.later(self.scenario.settle_us, self.env.stop)
@@ -245,22 +253,13 @@ class World:
 
     def _sample(self) -> None:
         """What is bounded, as it is now (I16)."""
-        now, machine, settings = self.env.now, self.machine, self.scenario.settings
-        figures = self.queue_tool.figures()
-        for name, limit in (("active", settings.qmgr.aq_max_entries), ("incoming", settings.qmgr.iqdb_max_entries)):
-            if name in figures:
-                self.truth.observe(Bound(now, f"recipients {name} in QMGR", figures[name], limit))
-        for process in machine.processes.values():
-            if process.alive and process.sockets is not None:
-                if machine.descriptors_max:
-                    self.truth.observe(Bound(now, f"descriptors of {process.name}", DESCRIPTORS_OWN + len(process.sockets), machine.descriptors_max))
-                if process.kind == "smtps":
-                    sessions_max = max(server.sessions_max for server in settings.smtps)
-                    self.truth.observe(Bound(now, f"sessions of {process.name}", len(process.sockets), sessions_max))
+        for bound in gauges.look(self):
+            self.truth.observe(bound)
 
     def finish(self) -> Outcome:
         """What is left is reported, and the checkers decide."""
         now = self.env.now
+        self.mailboxes.scan(self.machine.disk)
         if self.truth.wants(QueueSeen) and (rows := self._ask_queue()) is not None:
             self.truth.observe(QueueSeen(now, rows))
         if self.truth.wants(Leftovers):

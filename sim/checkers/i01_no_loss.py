@@ -8,7 +8,8 @@
     dropped with a record                       `unbounced`, where nobody may be told (NOTIFY, null reverse-path)
     set aside, removed                          `quarantined`, `removed`
 
-Returned and delivered at once is a violation too, but for recipients whose copy a crash or a lost reply left in doubt.
+Returned and delivered at once is a violation too, but for recipients whose copy a crash or a lost reply left in doubt, and for those that were set
+aside, of which the sender was told, and that an operator released.
 """
 
 from sim.duplicates import Outlook
@@ -132,7 +133,7 @@ class NoLoss:
             if not arrivals or pair in ledger.lost_replies:
                 continue
             risks = self._outlook.risks() if risks is None else risks
-            if any(place in risks for arrival in arrivals for place in self._doubtful(arrival.transaction, pair[1])):
+            if any(place in risks or place in self._over for arrival in arrivals for place in self._doubtful(arrival.transaction, pair[1])):
                 continue
             violate(self, bounces[0].at, f"{pair[0]} for {pair[1]} was delivered and reported as failed", arrivals[0], bounces[0])
 

@@ -1,11 +1,12 @@
 """I4: deliveries go to accepted recipients, or to what the log says an alias became (A7); the reverse-path stays what it was.
 
-An alias with an owner changes the reverse-path of its own recipients, nothing else does, and nothing changes the null reverse-path. A DSN has the null one.
+Nobody that an alias stands for is handed out before that is on record. An alias with an owner changes the reverse-path of its own recipients, nothing
+else does, and nothing changes the null reverse-path. A DSN has the null one.
 """
 
 from sim.duplicates import Outlook
-from sim.facts import Arrived, Bounced
-from sim.ledger import Ledger, same_address
+from sim.facts import Arrived, Bounced, Crashed, Noted, Ordered
+from sim.ledger import Ledger, Place, same_address
 from sim.observer import Handlers, Violation, violate
 
 
@@ -16,7 +17,15 @@ class EnvelopeKept:
     def __init__(self, ledger: Ledger, outlook: Outlook) -> None:
         self.violations: list[Violation] = []
         self._ledger = ledger
-        self.handlers: Handlers = {Arrived: self._on_arrived, Bounced: self._on_bounced}
+        self._expanding: dict[Place, Noted] = {}  # aliases that were followed, and the record of it is not durable yet
+        self.handlers: Handlers = {
+            Arrived: self._on_arrived,
+            Bounced: self._on_bounced,
+            Crashed: self._on_crashed,
+            Ordered: self._on_ordered,
+            "expanded": self._on_expansion,
+            "recorded": self._on_recorded,
+        }
 
     def _on_arrived(self, fact: Arrived) -> None:
         sending = self._ledger.sendings.get(fact.token)
@@ -35,6 +44,29 @@ class EnvelopeKept:
         if envelope is None:
             return False
         return any(index in envelope.parents for index in envelope.indices(fact.recipient))
+
+    def _on_expansion(self, fact: Noted) -> None:
+        self._expanding[fact.values[0], fact.values[1]] = fact
+
+    def _on_recorded(self, fact: Noted) -> None:
+        self._expanding.pop((fact.values[0], fact.values[1]), None)
+
+    def _on_crashed(self, fact: Crashed) -> None:
+        """What the next QMGR finds in the log is on record."""
+        if fact.process in ("qmgr", "power"):
+            self._expanding.clear()
+
+    def _on_ordered(self, fact: Ordered) -> None:
+        """A7: an expansion is on record before anybody in it is handed out."""
+        if not self._expanding or self._ledger.lossy:
+            return
+        envelope = self._ledger.envelopes.get(fact.transaction)
+        for index in fact.indices if envelope is not None else ():
+            assert envelope is not None
+            parent, _ = envelope.parents.get(index, (-1, 0))
+            expanded = self._expanding.get((fact.transaction, parent))
+            if expanded is not None:
+                violate(self, fact.at, f"recipient {index} is handed out before it is on record that {parent} stands for it", expanded, fact)
 
     def _on_bounced(self, fact: Bounced) -> None:
         if fact.sender:

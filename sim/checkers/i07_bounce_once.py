@@ -1,7 +1,8 @@
 """I7: at most one failure DSN for each recipient, and none to the null reverse-path (RFC 5321 4.5.5, RFC 3461 6.1).
 
-Told apart by what a DSN is about (its Message-ID says it): several DSNs about one message that all fail are as many failures of the same mailbox.
-Who stands in an envelope twice may fail twice. Copies of one and the same DSN are duplicates (I6), not this. A failure that the sender asked not to hear of, or that comes of a delivery, is I1's.
+Told apart by what a DSN is about (its Message-ID says it): several DSNs about one message that all fail are as many failures of one mailbox. Who
+stands in an envelope twice may fail twice. Copies of one and the same DSN are duplicates (I6), not this. A failure that the sender asked not to
+hear of, or that comes of a delivery, is I1's.
 """
 
 from sim.duplicates import Outlook

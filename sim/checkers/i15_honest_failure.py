@@ -3,7 +3,7 @@
 after a failed sync        that process says no 250, records nothing, and notes nothing as durable any more: it ends itself
 while the disk is full     new mail gets 4yz: not 250 for what is not stored (I2), not 5yz for a lack of space
 damaged content            somebody reports it
-a process that ends itself has a cause from outside; a bug is none
+a process that ends itself has a cause from outside; a bug is none, and a full disk is none either once it serves (A10)
 """
 
 from typing import Final
@@ -31,11 +31,14 @@ class HonestFailure:
         self._failed: dict[tuple[str, int], FaultInjected] = {}  # (process, epoch) whose sync failed
         self._full: dict[str, FaultInjected] = {}  # place -> since when
         self._silent: list[FaultInjected] = []
+        self._ready: set[tuple[str, int]] = set()  # (process, epoch) that serves
+        self._single = False  # one operation found no space: that may be a sync
         self.handlers: Handlers = {
             FaultInjected: self._on_fault,
             FaultEnded: self._on_fault_ended,
             Crashed: self._on_crashed,
             Refused: self._on_refused,
+            "ready": self._on_ready,
             **dict.fromkeys(TAKEN, self._on_taken),
             **dict.fromkeys(("damaged", "quarantined", "trouble", "halted"), self._on_reported),
         }
@@ -45,6 +48,7 @@ class HonestFailure:
             self._failed[fact.process, fact.epoch] = fact
         elif fact.fault == FULL:
             self._full[fact.place] = fact
+            self._single = self._single or not fact.place
         if fact.must_show and "ibdb" not in fact.place:
             self._silent.append(fact)
 
@@ -61,11 +65,18 @@ class HonestFailure:
         if self._full and fact.code >= 500 and any(word in fact.text for word in SPACE):
             violate(self, fact.at, f"the disk is full, and {fact.token} is refused for good: {fact.code} {fact.text}", *self._full.values(), fact)
 
+    def _on_ready(self, fact: Noted) -> None:
+        self._ready.add((fact.process, fact.epoch))
+
     def _on_crashed(self, fact: Crashed) -> None:
         if fact.how == "bug":
             violate(self, fact.at, f"{fact.process} ended by an error of its own", fact)
-        elif fact.how == "halt" and self._ledger.families.isdisjoint(DISK | OTHER):
-            violate(self, fact.at, f"{fact.process} ended itself without a cause", fact)
+        elif fact.how == "halt":
+            causes = self._ledger.families & (DISK | OTHER)
+            if not causes:
+                violate(self, fact.at, f"{fact.process} ended itself without a cause", fact)
+            elif causes == {FULL} and not self._single and (fact.process, fact.epoch) in self._ready:
+                violate(self, fact.at, f"{fact.process} ended itself for want of space", *self._full.values(), fact)
 
     def _on_reported(self, fact: Noted) -> None:
         self._silent.clear()

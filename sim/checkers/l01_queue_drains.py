@@ -1,10 +1,9 @@
 """L1: once everything is well, every queued recipient leaves within its schedule, or expires with a DSN.
 
-Bound: the longest wait between two attempts with its jitter, the longest back-off of a destination, and slack for recovery and restarts, counted
-from the beginning of the liveness phase or from when the recipient came, whichever is later. Held mail and mail in quarantine wait for people.
-
-The schedule binds the other way, too: no attempt comes earlier than the least wait after the one before, and nothing expires before its time and
-its least number of attempts (A15).
+Bound: the longest wait between two attempts with its jitter, the longest back-off of a destination and the minute within which others come back
+behind its probe, and slack for recovery and restarts, counted from the beginning of the liveness phase or from when the recipient came, whichever
+is later. A wall clock that is set back adds nothing: what waits then waits no longer than that (F26). Nor do time-outs that run when the faults
+end: who is waited for in vain hangs up then. Held mail and mail in quarantine wait for people.
 """
 
 from typing import Final
@@ -16,6 +15,7 @@ from sim.observer import Handlers, Violation, violate
 from smx.units import MINUTE
 
 SLACK_US: Final = MINUTE
+PROBE_CROWD_US: Final = MINUTE
 WAITING: Final = ("held", "quarantined")
 CLOCKS: Final = frozenset(("F26", "F28"))  # stamps and times do not agree then
 ATTEMPTS_MIN: Final = 2
@@ -47,7 +47,7 @@ class QueueDrains:
         """Microseconds."""
         limit = self._ledger.limit
         longest = limit("qmgr.retry.max", 0) * (100 + limit("qmgr.retry.jitter_percent", 0)) // 100
-        return longest + limit("qmgr.retry.dead_max", 0) * 11 // 10 + limit("mcp.restart_max", 0) + limit("L1.slack", SLACK_US)
+        return longest + limit("qmgr.retry.dead_max", 0) * 11 // 10 + PROBE_CROWD_US + limit("mcp.restart_max", 0) + limit("L1.slack", SLACK_US)
 
     def _on_recipient(self, fact: Noted) -> None:
         self._open[fact.values[0], fact.values[1]] = fact

@@ -8,7 +8,7 @@ share     the backlog is gone within the longest back-off, the longest wait betw
 from typing import Final
 
 from sim.duplicates import Outlook
-from sim.facts import Crashed, Healed, Noted, Ordered
+from sim.facts import Crashed, Healed, Noted, Ordered, Stopped
 from sim.ledger import FINAL, Ledger
 from sim.observer import Handlers, Violation, violate
 from smx.units import SECOND
@@ -31,10 +31,12 @@ class NoHerd:
         self._flying: dict[str, int] = {}
         self._of: dict[tuple[int, int], int] = {}  # (transaction, index) -> delivery
         self._waiting: dict[str, dict[tuple[int, int], Noted]] = {}  # destination -> deferred recipients
+        self._where: dict[tuple[int, int], str] = {}  # the destination at which it waits
         self._healed: dict[str, tuple[Healed, int]] = {}  # destination -> and how large its backlog was
         self.handlers: Handlers = {
             Ordered: self._on_ordered,
-            Crashed: self._on_crashed,
+            Crashed: self._on_ended,
+            Stopped: self._on_ended,
             Healed: self._on_healed,
             "destination": self._on_destination,
             "verdict": self._on_verdict,
@@ -66,15 +68,16 @@ class NoHerd:
 
     def _on_verdict(self, fact: Noted) -> None:
         place = (fact.values[0], fact.values[1])
+        if fact.values[3] in FINAL and (waited := self._where.pop(place, "")):
+            del self._waiting[waited][place]
         order, left = self._orders.get(self._of.pop(place, -1), (None, set[int]()))
         if order is None:
             return
         name = order.destination
         if fact.values[3] in FINAL:
             self._answered.add(order.delivery)
-            self._waiting.get(name, {}).pop(place, None)
         else:
-            self._waiting.setdefault(name, {})[place] = fact
+            self._waiting.setdefault(self._where.setdefault(place, name), {})[place] = fact
         left.discard(place[1])
         if not left:
             del self._orders[order.delivery]
@@ -83,7 +86,7 @@ class NoHerd:
                 self._good[name] += 1
             self._answered.discard(order.delivery)
 
-    def _on_crashed(self, fact: Crashed) -> None:
+    def _on_ended(self, fact: Crashed | Stopped) -> None:
         """A new QMGR knows nothing of the dead one's deliveries, nor of its windows."""
         if fact.process in ("qmgr", "power"):
             for state in (self._dead, self._alive, self._orders, self._answered, self._flying, self._of):
@@ -93,12 +96,19 @@ class NoHerd:
     def _on_healed(self, fact: Healed) -> None:
         self._healed[fact.destination] = (fact, len(self._waiting.get(fact.destination, ())))
 
+    def _lives(self, place: tuple[int, int]) -> bool:
+        """It is in the queue; where nobody looked there: it was durable. What SMTPS gave up before (A12) waits for nothing."""
+        queue, envelope = self._ledger.queue, self._ledger.envelopes.get(place[0])
+        if queue is not None:
+            return any((row.transaction, row.index) == place for row in queue.rows)
+        return envelope is None or envelope.durable is not None
+
     def finish(self, at: int) -> None:
         limit = self._ledger.limit
         for name, (healed, backlog) in self._healed.items():
             waits = limit("qmgr.retry.dead_max", 0) * 11 // 10 + limit("qmgr.retry.max", 0)
             bound = waits + backlog * limit("L3.recipient", RECIPIENT_US)
-            left = [fact for fact in self._waiting.get(name, {}).values() if fact.at < healed.at]
+            left = [fact for place, fact in self._waiting.get(name, {}).items() if fact.at < healed.at and self._lives(place)]
             if left and at - healed.at > bound:
                 violate(
                     self, at, f"{len(left)} of {backlog} recipients of {name} still wait {(at - healed.at) // 1_000_000} s after it healed", healed, left[0]

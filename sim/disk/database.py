@@ -64,11 +64,18 @@ class Database:
             return SqliteDefedb(
                 self._path,
                 vfs=self._vfs.name,
-                sync_directory=lambda: self._disk.sync_directory(folder),
+                sync_directory=lambda: self._sync_directory(folder),
                 reserve=DiskReserve(self._disk, self._path + ".reserve", self._reserve_octets) if self._reserve_octets else None,
+                discard=lambda: self._disk.unlink(self._path),
             )
         except (CheckpointFailed, DiskError) as error:
             raise DefedbError(f"{self._path} cannot be opened: {error}") from error
+
+    def _sync_directory(self, folder: str) -> None:
+        try:
+            self._disk.sync_directory(folder)
+        except DiskError as error:
+            raise OSError(error.reason) from error
 
 
 class DiskReserve:

@@ -401,5 +401,7 @@ class Disk:
             self.on_fault(fault, text)
 
     def _note_removal(self, number: int) -> None:
-        self.removed = (*self.removed[1 - REMOVED_MAX :], self.tree.own(number).share())
-        self._used = None
+        file = self.tree.own(number)
+        self.removed = (*self.removed[1 - REMOVED_MAX :], file.share())
+        if self._used is not None:
+            self._used -= file.allocated

@@ -69,7 +69,7 @@ class Client:
         manner: Manner = PIPELINED,
         done: "Callable[[Client], None] | None" = None,
     ) -> None:
-        self.manner: Final = manner
+        self.manner = manner
         self.finished = False
         self.promised: list[Mail] = []
         self.rejected: list[Mail] = []  # no recipient of it is left
@@ -118,6 +118,11 @@ class Client:
     def start(self, delay_us: int = 0) -> None:
         self._dialling = True
         self._env.later(delay_us, self._dial)
+
+    def calm(self) -> None:
+        """Faults end: from now on it neither vanishes nor dawdles, and tries again soon."""
+        self._vanishes = 0
+        self.manner = msgspec.structs.replace(self.manner, drip_us=0, retry_us=min(self.manner.retry_us, SECOND))
 
     def add(self, mail: Mail) -> None:
         """One more; a client that had finished dials again."""
@@ -506,7 +511,7 @@ class Client:
         """All replies of a message are in."""
         self._sent += 1
         self._settle()
-        if self._chunk_code:
+        if self._chunk_code or (self._mail_code < 400 and not self._submitted):  # a transaction may still be open
             self._expected.append(("rset", ALL))
             self._send("rset", b"RSET\r\n")
         elif self.manner.think_us:

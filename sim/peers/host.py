@@ -119,6 +119,7 @@ class Session:
         "_chunk",
         "_connection",
         "_content",
+        "_dripping",
         "_due",
         "_forgotten",
         "_gone",
@@ -146,6 +147,7 @@ class Session:
         self._forgotten = False  # what it was thinking about
         self._gone = False
         self._output: list[bytes] = []
+        self._dripping = False  # a reply is on its way octet by octet
         self._marks: list[Any] = []  # arrivals whose 250 is in the output
         self._argument = ""
         self._sender: str | None = None
@@ -213,7 +215,7 @@ class Session:
         if output:
             self._connection.send(output[0] if len(output) == 1 else b"".join(output))
             output.clear()
-        if self._marks:
+        if self._marks and not self._dripping:
             marks, self._marks = self._marks, []
             for arrival in marks:
                 self._mark(arrival)
@@ -383,7 +385,7 @@ class Session:
             self._output.append(reply[: max(1, len(reply) // 2)])
             self._end(act.how)
         elif act.drip_us:
-            self._busy = True
+            self._busy = self._dripping = True
             self._drip(reply, 0, act)
         else:
             if not act.silent:
@@ -399,7 +401,7 @@ class Session:
         if at + 1 < len(reply):
             self._host.env.later(act.drip_us, self._drip, reply, at + 1, act)
             return
-        self._busy = False
+        self._busy = self._dripping = False
         self._said(act, int(reply[:3]) if reply[:3].isdigit() else 0)
         self._work()
 
@@ -420,6 +422,9 @@ class Session:
             self._busy = self._odd = True
             return
         self._gone = True
+        marks, self._marks = self._marks, []
+        for arrival in marks:  # the rest of a slow reply is never sent
+            self._host.reports.reply_lost(arrival, self._host.env.now)
         self._host.sessions.pop(self._connection.number, None)
         if how == "close":
             self._connection.close()

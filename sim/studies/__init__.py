@@ -5,7 +5,7 @@ from typing import Final
 
 from sim.studies.study import OptionError, Run, Setting, Study, run
 
-NAMES: Final = ("crash_storm",)
+NAMES: Final = ("crash_storm", "crash_points", "slow_destination", "dns_outage", "thundering_herd", "overload", "full_disk", "clock_jump", "load")
 
 __all__ = ["NAMES", "OptionError", "Run", "Setting", "Study", "find", "run"]
 

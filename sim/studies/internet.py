@@ -17,7 +17,7 @@ NOBODY_THERE: Final = "nobody"  # the user whom no host knows
 
 LOCAL: Final = Destination("lab.example", ("alice", "bob", "carol"))
 LIST: Final = Destination("lab.example", ("list",))
-ALIASES: Final = {"smar.aliases": (("list@lab.example", "alice, bob"), ("list", "alice, bob"))}
+ALIASES: Final[dict[str, tuple[tuple[str, str], ...]]] = {"smar.aliases": (("list@lab.example", "alice, bob"), ("list", "alice, bob"))}
 
 
 def add_domain(world: World, number: int, script: Script = GOOD, *, hosts: int = 1) -> tuple[Destination, list[Host]]:

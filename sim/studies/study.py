@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sim.checkers import REGISTRY
 from sim.choices import Choices, Tape
 from sim.trace import Trace
 from sim.truth import Truth
@@ -34,7 +35,7 @@ Build = Callable[[Choices, Trace, Truth, Options], Setting]
 
 class Study(msgspec.Struct, frozen=True):
     """`question`: in one sentence. `options`: name -> default; a given value must be of the default's type. `markers`: the rare states that a
-    campaign of this study is to reach.
+    campaign of this study is to reach. `costly`: checkers that judge only each `costly_every`th seed.
     """
 
     name: str
@@ -42,6 +43,12 @@ class Study(msgspec.Struct, frozen=True):
     build: Build
     options: dict[str, Any] = {}
     markers: tuple[str, ...] = ()
+    costly: tuple[str, ...] = ()
+    costly_every: int = 1
+
+    def checkers(self, seed: int) -> tuple[str, ...] | None:
+        """The ids of those that judge this seed; None: all."""
+        return tuple(name for name in REGISTRY if name not in self.costly) if self.costly and seed % self.costly_every else None
 
     def checked(self, given: Options) -> dict[str, Any]:
         """The options with the given ones in place. Raises OptionError."""
@@ -74,7 +81,7 @@ def run(study: Study, seed: int = 0, options: Options | None = None, *, tape: Ta
     choices = Choices(seed) if tape is None else Choices.replay(tape)
     chosen = study.checked((options or {}) if tape is None else tape.options)
     trace = Trace(keep_lines=keep)
-    truth = Truth(keep=keep)
+    truth = Truth(study.checkers(choices.seed), keep=keep)
     setting = study.build(choices, trace, truth, chosen)
     outcome = setting.world.run()
     outcome = msgspec.structs.replace(outcome, figures={**outcome.figures, **setting.figures()})

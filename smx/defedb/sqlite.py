@@ -7,6 +7,8 @@ the index on (state, next_try) makes "what is due" a scan of exactly what is ret
 
 Trouble: SQLITE_FULL rolls the batch back and is said as `no_space`: the recipients stay in IBDB and it is tried again. A batch that
 only deletes may use the reserve (A10). Every other device error closes the connection: end the process and recover; never go on with it.
+A failed sync of the directory ends the process too, and an empty database goes with it: no later sync of a name that a failed one has
+touched can be trusted (A2), so the next process makes the file anew. One that has rows had a durable name before it got any.
 Called by the runtime in one worker thread; the only module of DEFEDB that does I/O.
 """
 
@@ -89,7 +91,7 @@ class Reserve(Protocol):
 class SqliteDefedb:
     """One open database. `sync_directory`: makes the file's name durable after creation; by default fsync of its folder.
 
-    `reserve_octets`: of a reserve on the real file system; on another one (`vfs`) the caller brings the `reserve`.
+    It raises OSError. `discard`: removes the file, by default from its folder. `reserve_octets`: of a reserve on the real file system; on another one (`vfs`) the caller brings the `reserve`.
     """
 
     def __init__(
@@ -101,8 +103,10 @@ class SqliteDefedb:
         reserve_octets: int = 0,
         max_pages: int = 0,
         reserve: Reserve | None = None,
+        discard: Callable[[], None] | None = None,
     ) -> None:
         self._path = path
+        self._discard = discard or (lambda: os.unlink(path))
         self._reserve = _FileReserve(path + ".reserve", reserve_octets) if reserve_octets and not vfs else reserve
         try:
             self._connection = apsw.Connection(path, vfs=vfs or None)
@@ -201,7 +205,13 @@ class SqliteDefedb:
             raise DefedbError(f"{self._path} was written by a newer smx: schema version {version}, known up to {SCHEMA_VERSION}")
         with contextlib.suppress(apsw.FullError):  # it is only faster with it
             execute(_PLACE_INDEX)
-        sync_directory()
+        try:
+            sync_directory()
+        except OSError as error:
+            if not self._rows("SELECT tid FROM recipient LIMIT 1", ()):
+                self.close()
+                self._discard()
+            raise DefedbError(f"{self._path}: its name cannot be made durable: {error}") from error
 
     def _pragma(self, name: str) -> int:
         return int(self._rows(f"PRAGMA {name}", ())[0][0])

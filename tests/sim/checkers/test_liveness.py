@@ -132,7 +132,7 @@ VIOLATIONS: dict[str, dict[str, History]] = {
     "L3": {
         "two probes": [DEAD, *order(20, 1, 0), *order(21, 2, 1)],
         "a herd": [*WINDOW, DEAD, ALIVE, *(fact for number in range(4) for fact in order(60, number, 0, transaction=T + number))],
-        "the backlog stays": [*WAITING, Healed(SECOND, HOST), queue(900 * SECOND)],
+        "the backlog stays": [*WAITING, Healed(SECOND, HOST), queue(900 * SECOND, (T, 1, BOB))],
     },
     "L4": {
         "too early": [*in_hand(2), noted(99, "qmgr", "quarantined", T, 0, POISON, epoch=QMGR + 99)],

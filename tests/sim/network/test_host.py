@@ -81,6 +81,17 @@ def test_at_the_dot_each_fault_means_what_the_table_says(fault: str) -> None:
     assert bool(town.ledger.of("lost")) is (taken and not known)
 
 
+def test_a_slow_reply_that_is_cut_off_is_a_lost_one() -> None:
+    town = Town(script=Script(always={"dot": FAULTS["slow octets"]}))
+    RealClient(town.env, town.network, CONTENT, 2)
+    town.run(2 * SECOND)
+    assert town.ledger.of("arrived")
+    assert not town.ledger.of("lost")
+    town.host.calm()
+    town.run(SECOND)
+    assert town.ledger.of("lost")
+
+
 def test_a_good_host_takes_a_message_for_all_recipients() -> None:
     town = Town()
     client = _deliver(town)
