@@ -41,17 +41,22 @@ class Stream:
         self._tls: ssl.SSLObject | None = None
         self._in = ssl.MemoryBIO()
         self._out = ssl.MemoryBIO()
+        self._broken = False
         connection.setblocking(False)
         if connection.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     async def send(self, octets: bytes) -> None:
-        """A peer that is gone, or does not read, shows at the next receive."""
-        with suppress(OSError, ssl.SSLError, TimeoutError):
+        """A peer that is gone, or does not read, shows at the next receive: one that only closed its side takes octets yet, one that is gone does not."""
+        try:
             if self._tls is not None:
                 self._tls.write(octets)
                 octets = self._out.read()
             await asyncio.wait_for(self._loop.sock_sendall(self._socket, octets), SEND_TIMEOUT_S)
+        except TimeoutError:
+            return
+        except (OSError, ssl.SSLError):
+            self._broken = True
 
     async def receive(self, timeout_s: float) -> Received:
         """At least one octet, or how it ended."""
@@ -62,7 +67,7 @@ class Stream:
             return Received(b"", TIMEOUT)
         except (OSError, ssl.SSLError):
             return Received(b"", RESET)
-        return Received(octets, "" if octets else CLOSED)
+        return Received(octets, "" if octets else RESET if self._broken else CLOSED)
 
     async def _read(self) -> bytes:
         return await self._loop.sock_recv(self._socket, READ_OCTETS)

@@ -8,6 +8,7 @@ An answer is a text ("250 2.1.0 ok"; lines are joined by LF), raw octets, one of
 gives one of these. Several in a list are used in turn, then the default. Keys are verbs, and CONNECT (greeting), DOT (the end of data), AUTH.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -39,6 +40,8 @@ from conformance.wire import (
 )
 
 MX: Final = "mx"
+_OPEN: Final = ("", TIMEOUT, "until", "idle")  # ends of serving with which the connection stands
+_PATH: Final = re.compile(rb'<((?:"(?:\\.|[^"\\])*"|[^">])*)>')  # up to the first bracket outside of quotes: a parameter may have one too
 
 
 class Word(Struct, frozen=True):
@@ -106,11 +109,14 @@ class Mail(Struct):
 
 def path_of(line: bytes) -> str:
     """What stands in the brackets of a MAIL or RCPT line."""
-    return line.partition(b"<")[2].rpartition(b">")[0].decode("utf-8", "backslashreplace")
+    found = _PATH.search(line)
+    return (found[1] if found else line.partition(b"<")[2].rpartition(b">")[0]).decode("utf-8", "backslashreplace")
 
 
 def parameters_of(line: bytes) -> dict[str, str]:
-    words = [word.decode("utf-8", "backslashreplace").partition("=") for word in line.rpartition(b">")[2].split()]
+    found = _PATH.search(line)
+    rest = line[found.end() :] if found else line.rpartition(b">")[2]
+    words = [word.decode("utf-8", "backslashreplace").partition("=") for word in rest.split()]
     return {keyword.upper(): value for keyword, _, value in words}
 
 
@@ -208,7 +214,7 @@ class Visit:
         return True
 
     def _more(self, timeout_s: float) -> Step[bool]:
-        if self.end and self.end != TIMEOUT:
+        if self.end not in _OPEN:
             return False
         got: Received = yield Receive(self.connection, timeout_s)
         self._inbox += got.octets
@@ -354,12 +360,13 @@ def unlisten(*hosts: str) -> Step[None]:
 def zone(at: Context, table: Mapping[str, Mapping[str, Sequence[str]] | str]) -> Step[None]:
     """What the DNS says about the case's domain, in place of what it said before.
 
-    `table`: label ("@" for the domain itself, "a", "*.a") -> {type: data, ...}, or "!SERVFAIL", "!REFUSED", "!NXDOMAIN", "!TIMEOUT". In the data {a} is the
-    address of the host `a`, and names without a final dot are below the domain: {"@": {"MX": ["10 a"]}, "a": {"A": ["{a}"]}}.
+    `table`: label -> {type: data, ...}, or "!SERVFAIL", "!REFUSED", "!NXDOMAIN", "!TIMEOUT". A label is "@" for the domain itself, "a", "*.a", or, with a
+    final dot, a name elsewhere such as that of the target. In the data {a} is the address of the host `a`, and names without a final dot are below the
+    domain: {"@": {"MX": ["10 a"]}, "a": {"A": ["{a}"]}}.
     """
     records: list[Record] = []
     for label, types in table.items():
-        name = at.domain if label == "@" else f"{label}.{at.domain}"
+        name = at.domain if label == "@" else label[:-1] if label.endswith(".") else f"{label}.{at.domain}"
         if isinstance(types, str):
             records.append(Record(name, "*", types))
             continue

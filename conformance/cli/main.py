@@ -18,6 +18,7 @@ from conformance.case import Case, catalogue
 from conformance.cli import catalogue as listings
 from conformance.profiles import NAMES, ProfileError, running
 from conformance.report import console as console_report
+from conformance.report import figures as report
 from conformance.report.files import read_json, write_json, write_junit
 from conformance.report.html import write_html, write_matrix
 from conformance.runner import Options, Run
@@ -157,16 +158,25 @@ def matrix(
     files: Annotated[list[Path], typer.Argument(metavar="JSON...", help="What `run --json` wrote, one for each MTA.")],
     html: Annotated[Path, typer.Option(metavar="DIR", help="Where the pages go.")],
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the outcomes of all as one small JSON.")] = None,
-    brief: Annotated[bool, typer.Option("--brief", help="No transcripts of what passed or was skipped.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Pages and short transcripts only of what did not pass.")] = False,
 ) -> None:
-    """Put several runs side by side: sections and cases against MTAs."""
+    """Put several runs side by side: sections and cases against MTAs. Runs of one MTA become one: the verdict of the last counts."""
     try:
-        runs = [read_json(path) for path in files]
+        runs = _joined([read_json(path) for path in files])
     except (ValueError, OSError) as error:
         refuse(str(error))
     write_matrix(runs, html, brief=brief)
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(_outcomes(runs)), indent=1) + b"\n")
+
+
+def _joined(runs: list[Run]) -> list[Run]:
+    found: dict[str, Run] = {}
+    for one in runs:
+        before = found.get(one.target)
+        results = {result.id: result for result in (*(before.results if before else ()), *one.results)}
+        found[one.target] = msgspec.structs.replace(before or one, results=tuple(results.values()))
+    return list(found.values())
 
 
 def _outcomes(runs: list[Run]) -> dict[str, object]:
@@ -176,6 +186,25 @@ def _outcomes(runs: list[Run]) -> dict[str, object]:
         for result in one.results:
             cases.setdefault(result.id, {})[one.target] = result.outcome
     return {"targets": targets, "cases": cases}
+
+
+@app.command()
+def figures(
+    matrix_file: Annotated[
+        Path | None, typer.Option("--matrix", metavar="JSON", help="What `matrix --json` wrote: how the MTAs fared is told as well.")
+    ] = None,
+    into: Annotated[Path | None, typer.Option(metavar="FILE", help="Put them between the markers of this document.")] = None,
+) -> None:
+    """Print, as Markdown, how many cases there are, what they cover, and how the MTAs of a matrix fared."""
+    try:
+        table = msgspec.json.decode(matrix_file.read_bytes(), type=report.Matrix) if matrix_file else None
+        text = report.markdown(catalogue(), table)
+        if into:
+            into.write_text(report.placed(into.read_text(), text))
+        else:
+            print(text)
+    except (ValueError, OSError) as error:
+        refuse(str(error))
 
 
 @app.command("target")

@@ -129,7 +129,7 @@ mkdir -p /run/exim4; chown Debian-exim /run/exim4; chmod u+s /usr/sbin/exim4
 """,
     run="exec /usr/sbin/exim4 -bdf -q15m -oX 127.0.0.1.@port@",
     flush="/usr/sbin/exim4 -qff >/dev/null 2>&1 &",
-    special={"policy": {"retry_s": 900, "give_up_s": 345_600}},
+    special={"policy": {"retry_s": 900, "give_up_s": 345_600, "ignores_itself": True}},
 )
 
 OPENSMTPD: Final = Recipe(

@@ -27,6 +27,7 @@ smar {{
     local_domains = {{ "{domain}", "{hostname}" }};
     relay_domains = {{ "{relay_domain}", ".{relay_domain}" }};
     local_user_map = "users";
+    aliases {{ file = "{directory}/aliases"; }}
     map users {{ type = inline; entries = {{ {users} }}; }}
     nameserver = {{ "{nameserver}" }};
     smtp_port = {remote_port};
@@ -49,7 +50,14 @@ class Smx:
         special: dict[str, Any] = {
             "services": {"lmtp": f"{place.directory}/spool/run/lda"},
             "delivery": {"maildir": f"{place.directory}/maildirs/%u"},
-            "policy": {"retry_s": 300, "give_up_s": 432_000},
+            "policy": {
+                "retry_s": 300,
+                "give_up_s": 432_000,
+                "alias": f"other-name@{LOCAL_DOMAIN}",
+                "list": f"everybody@{LOCAL_DOMAIN}",
+                "list_owner": f"owner-everybody@{LOCAL_DOMAIN}",
+            },
+            "limits": {"parallel": 16},
         }
         tls = ""
         try:
@@ -60,6 +68,7 @@ class Smx:
         else:
             tls = f'tls {{ certificate = "{place.path("server.pem")}"; }}'
             special["tls"] = {"ca": str(place.path("ca.pem")), "suite_ca": str(place.path("ca.pem"))}
+        place.path("aliases").write_text(f"other-name: {USERS[0]}\neverybody: {', '.join(USERS[:2])}\nowner-everybody: postmaster\n")
         place.path("smx.conf").write_text(
             _CONFIGURATION.format(
                 hostname=place.hostname,

@@ -131,11 +131,14 @@ QUOTINGS: Final = (
 
 @case.table(QUOTINGS, MUST, prefix="same-mailbox-", needs=("delivery",))
 def same_mailbox(at: Context, row: Quoting) -> Script:
-    """A local-part {how} names the same mailbox as without: mail for it comes into that mailbox."""
+    """A local-part {how} names the same mailbox as without: where that is taken, this is as well, and mail for it comes into that mailbox."""
     user, _, domain = at.recipient.rpartition("@")
     client = yield from hello(at)
     yield from client.mail()
-    understood((yield from client.command(f"RCPT TO:<{row.quote.format(user[0], user[1:])}@{domain}>")), f"RCPT with a local-part {row.how}")
+    yield from client.rcpt()
+    expect((yield from client.command("RSET")), "250", "RSET")
+    yield from client.mail()
+    expect((yield from client.command(f"RCPT TO:<{row.quote.format(user[0], user[1:])}@{domain}>")), "250 251", f"RCPT with a local-part {row.how}")
     yield from takes_mail(client)
     yield from delivered_one(at)
 

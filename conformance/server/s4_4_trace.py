@@ -103,6 +103,8 @@ def received_grammar(at: Context) -> Script:
     """The Received field is from, by, and of via, with, id and for those that there are, in this order, a semicolon and a date."""
     received = _newest((yield from _message(at)))
     check(_CLAUSES.match(received.clauses), f"{received.value!r}")
+    late = {"from", "by", "via", "with", "id", "for"} & {word.lower() for word in received.clause("more").split()[::2]}
+    check(not late, f"{', '.join(sorted(late))} stands out of order in {received.value!r}")
     check(_DATE.match(received.date), f"the date is {received.date!r}")
 
 

@@ -150,7 +150,9 @@ def recipients_100(at: Context) -> Script:
     yield from client.mail()
     for number in range(RECIPIENTS):
         recipient = at.target.mail.recipients[number % len(at.target.mail.recipients)]
-        expect((yield from client.command(f"RCPT TO:<{recipient}>")), "250 251", f"recipient {number + 1}")
+        reply = yield from client.command(f"RCPT TO:<{recipient}>")
+        check(reply.code not in (452, 552), f"recipient {number + 1} is one too many: {reply}")
+        expect(reply, "250 251", f"recipient {number + 1}")
     yield from takes_mail(client)
 
 
@@ -200,11 +202,12 @@ LONGS: Final = (
 
 @case.table(LONGS, MUST, prefix="long-", tests=("5321-4.2-1", "5321-4.5.3.1.5-n1a"))
 def too_long(at: Context, row: Long) -> Script:
-    """{what} may be refused or taken, with one reply of proper form; the session goes on, or the next client is served."""
+    """{what} may be refused or taken, with one proper reply (a line beyond 512 octets is only a warning); the session goes on, or the next client is served."""
     client = yield from hello(at)
     reply = yield from client.command(row.line.replace("LONG", "x" * 2000).replace("DOMAIN", at.sender.rpartition("@")[2]))
     check(reply.code or reply.is_closed, f"{row.what}: {reply}")
-    check(not reply.faults, "; ".join(reply.faults))
+    is_only_long = all(fault.startswith("a reply line of") for fault in reply.faults)  # 4.5.3.1: larger objects SHOULD be avoided when possible
+    check(not reply.faults, "; ".join(reply.faults), SHOULD if is_only_long else MUST)
     yield from leaves(client)
     yield from alive(at)
 

@@ -149,6 +149,7 @@ class MemoryWire:
         self._domain = domain
         self._hosts: dict[str, str] = {}
         self._closed: set[int] = set()
+        self._broken: set[int] = set()
 
     def perform(self, action: wire.Action) -> Any:
         """The result of an action."""
@@ -164,7 +165,9 @@ class MemoryWire:
         return wire.Opened(number)
 
     def _send(self, action: wire.Send) -> None:
-        if action.connection not in self._closed | self._world.shut_by_mta:
+        if action.connection in self._world.shut_by_mta:
+            self._broken.add(action.connection)
+        elif action.connection not in self._closed:
             self._world.mta.received(action.connection, action.octets)
 
     def _receive(self, action: wire.Receive) -> wire.Received:
@@ -174,6 +177,8 @@ class MemoryWire:
             octets = bytes(inbox)
             inbox.clear()
             return wire.Received(octets)
+        if action.connection in self._broken:
+            return wire.Received(b"", wire.RESET)
         return wire.Received(b"", wire.CLOSED if action.connection in world.shut_by_mta else wire.TIMEOUT)
 
     def _close(self, action: wire.Close) -> None:
@@ -182,6 +187,7 @@ class MemoryWire:
             self._world.mta.ended(action.connection)
 
     def _starttls(self, action: wire.StartTls) -> wire.Secured:
+        self._world.inbox[action.connection].clear()  # the handshake
         self._world.mta.secured(action.connection)
         return wire.Secured("", "TLSv1.3")
 
