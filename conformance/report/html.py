@@ -26,9 +26,9 @@ SIGNS: Final = {
     "harness-error": "H",
 }
 QUIET: Final = (PASS, INFO, SKIP)  # brief pages have no transcript of these
-HEAD_LINES: Final = 25  # of a transcript on a brief page
-TAIL_LINES: Final = 45
-LINE_MAX: Final = 240
+HEAD_LINES: Final = 12  # of a transcript on a brief page
+TAIL_LINES: Final = 32
+LINE_MAX: Final = 200
 _STYLE: Final = """\
 body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5em; color: #222; background: #fff }
 table { border-collapse: collapse } th, td { padding: 1px 8px; border: 1px solid #ddd; text-align: left; vertical-align: top }

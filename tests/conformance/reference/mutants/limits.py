@@ -34,14 +34,10 @@ def _recipients_lost(self: Reference, envelope: Envelope, content: bytes) -> Non
         original("take_over")(self, envelope, content)
 
 
-def _echo(text: str) -> Callable[..., Reply]:
+def _echo(self: Reference, session: Session, line: bytes) -> Reply:
     """A reply repeats what was said, however long it is."""
-
-    def obey(self: Reference, session: Session, line: bytes) -> Reply:
-        reply: Reply = original("obey")(self, session, line)
-        return Reply(reply.code, (f"{line.decode('ascii', 'replace')}: {reply.texts[0]}".replace("\x00", "?"),)) if reply.code >= 500 and line else reply
-
-    return obey
+    reply: Reply = original("obey")(self, session, line)
+    return Reply(reply.code, (f"{line.decode('ascii', 'replace')}: {reply.texts[0]}".replace("\x00", "?"),)) if reply.code >= 500 and line else reply
 
 
 def _echoing(self: Reference, session: Session) -> bool:
@@ -152,7 +148,7 @@ MUTANTS: Final = (
     _recipients("get-354", "4.5.3.1.8-3 4.5.3.1.10-2a", 354, "Hm"),
     mutant("recipients-beyond-the-limit-lose-all", "4.5.3.1.8-3", take_over=_recipients_lost),
     mutant("size-with-words", "4.5.3.1.7-2a", keywords=("SIZE=many", "SIZE about-ten", "8BITMIME", "VRFY", "EXPN", "HELP")),
-    mutant("replies-echo", "4.5.3.1.5-n1a 4.2-n1", obey=_echo(""), command_octets=1_000_000),
+    mutant("replies-echo", "4.5.3.1.5-n1a 4.2-n1", obey=_echo, command_octets=1_000_000),
     mutant("long-line-is-echoed", "4.5.3.1.5-n1a 4.2-1 4.2-n1", take_line=_echoing),
     mutant("long-line-is-several", "4.2-1", take_line=_chopped),
     mutant("long-line-is-not-answered", "4.2-1 4.2-n1", take_line=_unanswered),

@@ -3,7 +3,7 @@
 # mypy: disable-error-code="attr-defined, call-overload, func-returns-value, method-assign, misc, no-any-return, return-value, var-annotated"
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from tests.conformance.reference.mta import Reference
 from tests.conformance.reference.mutants.mutant import Mutant, ids, mutant, original, when
@@ -113,17 +113,13 @@ def _late(state: str, verb: str) -> Mutant:
 def _in_content(verb: str) -> Mutant:
     """A line of the content that reads like a command is answered."""
 
-    def take_content(self: Reference, session: Session) -> bool:
-        taken: bool = original("take_content")(self, session)
-        return taken
-
     def received(self: Reference, connection: int, octets: bytes) -> None:
         session = self.sessions.get(connection)
         if session is not None and session.state == "data" and b"\n" + verb.encode() in octets:
             self.write(session, say(250, "2.0.0 Ok"))
         original("received")(self, connection, octets)
 
-    return Mutant(f"content-{verb.lower()}-is-obeyed", ids("3.3-n6 4.2-1"), {"received": received, "take_content": take_content})
+    return Mutant(f"content-{verb.lower()}-is-obeyed", ids("3.3-n6 4.2-1"), {"received": received})
 
 
 def _quit_stays(self: Reference, session: Session, argument: str) -> Reply:
@@ -154,10 +150,6 @@ def _unchecked(self: Reference, session: Session, argument: str) -> Reply:
     session.state = "rcpt"
     reply: Reply = original("do_rcpt")(self, session, argument)
     return reply
-
-
-class _Remembered(dict[str, Any]):
-    """Nothing."""
 
 
 MUTANTS: Final = (
