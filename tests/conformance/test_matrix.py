@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from conformance.cli.main import app
 from conformance.outcome import FAIL, PASS
-from conformance.report.files import write_json
 from conformance.report.figures import Column, Matrix, markdown
+from conformance.report.files import write_json
 from conformance.runner import Result, Run
 from conformance.transcript import Entry
 
