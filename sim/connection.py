@@ -443,8 +443,8 @@ class Connection:
             self._stall()
 
     def end_silence(self) -> None:
-        """A silent break is told."""
-        if self._blackhole:
+        """A silent break is told, the silent death of the machine at the other end too."""
+        if self._blackhole or (self.open and self.other._gone):
             self.env.later(0, self._on_reset, RESET)
 
     def _stall(self) -> None:

@@ -160,7 +160,7 @@ class Links:
     def _meet(self, link: Link) -> None:
         """Both have said hello."""
         process, other = link.one.owner, link.other.owner
-        if not other.alive or not process.alive:
+        if not other.alive or not process.alive or not link.up:
             if process.alive:
                 self._dial(other.name, REDIAL_MIN_US)
             return

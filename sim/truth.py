@@ -8,11 +8,13 @@ that a fact nobody wants costs one look-up.
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from sim import contents
 from sim.checkers import make
 from sim.duplicates import Outlook
 from sim.facts import Arrived, Bounced, Configured, Fact, Noted, Promised, Refused, ReplyLost, Spoke, Submitted
-from sim.ledger import Ledger
+from sim.ledger import Ledger, about
 from sim.observer import Checker, Observer, Violation
 from smx.config.schema_qmgr import QmgrSettings
 from smx.effects import Note
@@ -28,6 +30,7 @@ class Truth:
     def __init__(self, ids: Iterable[str] | None = None, *, keep: bool = False, lossy: bool = False) -> None:
         self._ids: Final = None if ids is None else tuple(ids)
         self._sent: dict[str, bytes] = {}  # token -> content, for comparison
+        self._nameless: dict[int, list[Bounced]] = {}  # transaction -> reports about it that do not say which message it was
         self.facts: list[Fact] | None = [] if keep else None
         self.ledger: Final = Ledger(lossy=lossy)
         self.outlook: Final = Outlook(self.ledger)
@@ -49,7 +52,10 @@ class Truth:
 
     def promised(self, token: str, reply: bytes | str, at: int) -> None:
         """The client has read the whole 250 to the end of the content; `reply` is its text."""
-        self.observe(Promised(at, token, transaction_in(reply)))
+        transaction = transaction_in(reply)
+        self.observe(Promised(at, token, transaction))
+        for report in self._nameless.pop(transaction, ()):
+            self.observe(replace(report, at=at, token=token))
 
     def refused(self, token: str, recipients: Sequence[str], stage: str, code: int, text: str, at: int) -> None:
         """The client has read 4yz or 5yz at this stage."""
@@ -71,6 +77,7 @@ class Truth:
 
     def _bounced(self, content: bytes, recipients: Sequence[str], at: int, sender: str | None) -> list[Arrived | Bounced]:
         token, message_id = contents.token_of(content), contents.message_id(content)
+        token = token or self.ledger.token(about(message_id))  # the content could not be read (F9), so the report has no part of it
         if sender is None:
             sender = contents.read(content).return_path
         found: list[Arrived | Bounced] = []
@@ -78,7 +85,10 @@ class Truth:
             for report in contents.reports(content):
                 bounced = Bounced(at, token, report.recipient, report.action, message_id, to, sender or "")
                 found.append(bounced)
-                self.observe(bounced)
+                if token or not about(message_id):
+                    self.observe(bounced)
+                else:  # whose message that was is known when its client has read the 250
+                    self._nameless.setdefault(about(message_id), []).append(bounced)
         return found
 
     def reply_lost(self, arrival: Iterable[Arrived | Bounced], at: int) -> None:

@@ -270,7 +270,7 @@ class Disk:
 
     def _in_use(self) -> int:
         if self._used is None:
-            self._used = sum(file.allocated for file in {number: self.tree.file(number) for _, number in self.walk()}.values())
+            self._used = self.tree.allocated()
         return self._used
 
     def _allocate(self, file: File, end: int) -> bool:

@@ -100,6 +100,19 @@ class Tree:
             else:
                 yield prefix + name, number
 
+    def allocated(self) -> int:
+        """Octets that visible files hold of the device."""
+        files: dict[int, int] = {}
+        waiting = [ROOT]
+        while waiting:
+            for number in self.directory(waiting.pop()).names.values():
+                node = self.nodes[number]
+                if isinstance(node, File):
+                    files[number] = node.allocated
+                else:
+                    waiting.append(number)
+        return sum(files.values())
+
     def digest(self, *, sizes: bool) -> bytes:
         parts: list[bytes] = []
         self._gather(ROOT, parts, sizes)

@@ -53,7 +53,7 @@ class History:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self._lost: list[Entry] = []  # by power losses: no history, but parts of them may lie on the disk
+        self.lost: list[Entry] = []  # by power losses: no history, but parts of them may lie on the disk
         self._book = Book()
 
     def write(self, segment: int, offset: int, octets: bytes) -> None:
@@ -71,7 +71,7 @@ class History:
         """Only so many entries are history: the rest was lost in a power loss."""
         if count == len(self.entries):
             return
-        self._lost += self.entries[count:]
+        self.lost += self.entries[count:]
         del self.entries[count:]
         self._book = Book()
         for entry in self.entries:
@@ -86,7 +86,7 @@ class History:
         stated = self._stated(whole, files) if not all(whole) else (0, 0)
         reading = Reading([], [])
         gap = 0  # the segment of the gap that the entry before belongs to
-        beyond = self._beyond(files, oldest)
+        beyond = self.beyond(files, oldest)
         for number, is_whole in enumerate(whole):
             entry = entries[number]
             if entry.segment < oldest or (not is_whole and entry.segment not in files and entry.segment < beyond):
@@ -103,8 +103,8 @@ class History:
                 break
         return reading
 
-    def _beyond(self, files: dict[int, Octets], oldest: int) -> int:
-        """Segments before this one that are not there have been removed, as a whole and rightly: an Oldest record says so."""
+    def beyond(self, files: dict[int, Octets], oldest: int = 0) -> int:
+        """Segments before this one count no more: an Oldest record says so. They were removed, or will be."""
         beyond = oldest
         for entry in self.entries:
             if type(entry.record) is records.Oldest and entry.record.segment > beyond and is_whole_in(files, entry):
@@ -121,8 +121,8 @@ class History:
 
     def _stated(self, whole: Sequence[bool], files: dict[int, Octets]) -> Position:
         """The highest position that a whole record calls durable."""
-        stated = max((_states(entry) for entry, is_whole in zip(self.entries, whole, strict=False) if is_whole), default=(0, 0))
-        return max([stated, *(_states(entry) for entry in self._lost if is_whole_in(files, entry))])
+        stated = max((states(entry) for entry, is_whole in zip(self.entries, whole, strict=False) if is_whole), default=(0, 0))
+        return max([stated, *(states(entry) for entry in self.lost if is_whole_in(files, entry))])
 
 
 def is_whole_in(files: dict[int, Octets], entry: Entry) -> bool:
@@ -131,7 +131,7 @@ def is_whole_in(files: dict[int, Octets], entry: Entry) -> bool:
     return file is not None and file.read(entry.offset, len(entry.octets)) == entry.octets
 
 
-def _states(entry: Entry) -> Position:
+def states(entry: Entry) -> Position:
     """What it calls durable."""
     record = entry.record
     if type(record) is records.Offset and record.durable:

@@ -20,8 +20,9 @@ from smx.qmgr.records import Header
 
 SUBSET_MAX: Final = 3
 LIVES_MAX: Final = 3
+KILLS: Final = 6  # one life in so many ends by a kill
 STEPS: Final = (10, 40)  # of a life
-CUTS_MAX: Final = 16  # of a write
+CUTS_MAX: Final = 40  # of a write
 FLIPS_MAX: Final = 4  # at a boundary
 
 
@@ -53,7 +54,7 @@ class LogSeed:
     def _end_life(self) -> None:
         writer = self._writer
         self._judge.forget()
-        if self._draw.below(3) == 0:
+        if self._draw.below(KILLS) == 0:
             self.result.mark("killed, then recovered")
             writer.die()
             return
@@ -71,10 +72,10 @@ class LogSeed:
         if not count:
             return
         where = f"life {writer.lives}, after operation {operation.number}: {operation.kind} {operation.path} at {operation.offset}"
-        self._judge.boundary(writer.disk, count, where, max_subset=SUBSET_MAX, cuts=self._cuts)
+        start = self._judge.boundary(writer.disk, count, where, max_subset=SUBSET_MAX, cuts=self._cuts)
         draw = self._draw
         if draw.below(4) == 0:
-            self._survivor(count, where)
+            self._survivor(count, start, where)
         if draw.below(12) == 0:
             for _ in range(1 + draw.below(FLIPS_MAX)):
                 self._flip(count, where)
@@ -90,18 +91,22 @@ class LogSeed:
             else:
                 yield write._replace(offset=write.offset + cut, data=data[cut:])
 
-    def _survivor(self, count: int, where: str) -> None:
+    def _survivor(self, count: int, start: int, where: str) -> None:
         """One with everything that may happen: sizes without data, octets of removed files (F1 to F6)."""
         files = files_of(self._writer.disk.survivor(self._draw), FOLDER)
         if self._seen.is_new(digest_of(files)):
-            self._judge.judge(files, count, 0, f"{where}; a survivor")
+            self._judge.judge(files, count, start, f"{where}; a survivor")
 
     def _flip(self, count: int, where: str) -> None:
         """F10: a bit of a record that is there rots."""
         files = files_of(self._writer.disk.worst(), FOLDER)
         draw = self._draw
         entry = self._writer.history.entries[draw.below(count)]
-        if not is_whole_in(files, entry) or entry.segment < oldest_of(files) or (self._writer.lives > 1 and self._at_an_edge(entry)):
+        if (
+            not is_whole_in(files, entry)
+            or entry.segment < self._writer.history.beyond(files, oldest_of(files))
+            or (self._writer.lives > 1 and self._at_an_edge(entry))
+        ):
             return
         offset = entry.offset + draw.below(len(entry.octets))
         octet = files[entry.segment].read(offset, 1)

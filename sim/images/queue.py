@@ -242,11 +242,12 @@ class Queue:
 
 def digest_of(disk: Disk) -> bytes:
     """Of what QMGR finds."""
+    tree = disk.tree
     parts: list[bytes] = []
     for folder in FOLDERS:
-        for path, number in disk.walk(folder):
-            parts.append(path.encode())
-            parts.append(disk.tree.file(number).view.digest())
+        names, numbers = tree.directory(tree.find(folder)).ordered()
+        parts.append("/".join(names).encode())
+        parts.extend([tree.file(number).view.digest() for number in numbers])
     return blake2b(b"".join(parts), digest_size=16).digest()
 
 

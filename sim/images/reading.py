@@ -12,14 +12,14 @@ from typing import Final
 
 from sim.disk import Disk
 from sim.disk.images import pieces
-from sim.images.history import Entry, History, Key, Position, Reading, is_whole_in
+from sim.images.history import Entry, History, Key, Position, Reading, is_whole_in, states
 from sim.images.result import Found, Result
 from sim.images.seen import Seen
 from sim.images.snapshot import LogReading, Taken
 from sim.images.survivors import Cuts, Files, LogGround
 from smx import codec
 from smx.qmgr.poison import INNOCENT
-from smx.qmgr.records import Header, Offset, Quarantined, decode_record
+from smx.qmgr.records import Header, Quarantined, decode_record
 from smx.qmgr.recovery_fold import FoldedTransaction
 from smx.qmgr.recovery_judge import Todo, judge
 from smx.qmgr.recovery_log import Damage
@@ -40,14 +40,15 @@ class LogJudge:
         self._seed = seed
         self._snapshots: OrderedDict[tuple[int, tuple[int, ...]], LogReading] = OrderedDict()
 
-    def boundary(self, disk: Disk, count: int, where: str, *, max_subset: int, cuts: Cuts = pieces) -> None:
-        """Every image that a power loss may leave when `count` records have been written."""
+    def boundary(self, disk: Disk, count: int, where: str, *, max_subset: int, cuts: Cuts = pieces) -> int:
+        """Every image that a power loss may leave when `count` records have been written. How many of these are durable for certain."""
         ground = LogGround(disk, FOLDER)
         self.result.boundaries += 1
         start = self._durable(ground.pending(), count)
         for files, digest in ground.images(max_subset, cuts):
             if self._seen.is_new(digest):
                 self.judge(files, count, start, where)
+        return start
 
     def forget(self) -> None:
         """The history goes on from an image: what is known of it counts no more."""
@@ -61,8 +62,8 @@ class LogJudge:
         """Read one image. Entries before `start` are known to be whole in it. `rotten`: the record in which octets were changed (F10)."""
         self.result.images += 1
         entries = self.history.entries
-        last = start
-        while last < count and is_whole_in(files, entries[last]):
+        last, first = start, next(iter(files), 0)
+        while last < count and (is_whole_in(files, entries[last]) or entries[last].segment < first):  # whole, or removed
             last += 1
         if last < count:
             self.result.mark("torn end")
@@ -89,27 +90,33 @@ class LogJudge:
         return sum(entry.segment not in files or entry.segment < oldest for entry in self.history.entries[:start])
 
     def _goes_on(self, files: Files, last: int, count: int) -> bool:
-        """Whether the history may go on behind a record that is not whole: a later one says that more was durable."""
-        return any(type(entry.record) in (Offset, Header) and is_whole_in(files, entry) for entry in self.history.entries[last + 1 : count])
+        """Whether the history goes on behind a record that is not whole: a later one says that it was durable."""
+        entries = self.history.entries
+        return last < count and any(states(entry) > entries[last].position and is_whole_in(files, entry) for entry in entries[last + 1 : count])
 
     # --- what images have in common -------------------------------------------------------------------------------------
 
     def _snapshot(self, files: Files, last: int, start: int) -> LogReading | None:
         """The reading up to the end of so many records, which are whole. Their history is judged once. None: it has to be read from the start."""
-        names = tuple(files)
+        entries = self.history.entries
+        end = entries[last - 1]
+        names = tuple(files) if self.history.lost else tuple(segment for segment in files if segment <= end.segment)
         snapshot = self._snapshots.get((last, names))
         if snapshot is not None:
             return snapshot
-        entries = self.history.entries
-        end = entries[last - 1]
-        if end.segment not in files or oldest_of(files) > names[0] or any(entry.segment not in files for entry in entries[start:last]):
+        if (
+            end.segment not in files
+            or oldest_of(files) > names[0]
+            or any(entry.segment not in files for entry in entries[start:last] if entry.segment > names[0])
+        ):
             return None
-        before = next((number for number in range(last - 1, 0, -1) if (number, names) in self._snapshots), 0) if self._snapshots else 0
+        before = next((number for number in range(last - 1, 0, -1) if (number, names) in self._snapshots), 0)
         if before:
             snapshot = self._snapshots[before, names].copy()
             advance(snapshot, files, entries[before - 1].segment, entries[before - 1].end, end.segment, end.end)
-            if snapshot.taken != [(entry.segment, entry.record) for entry in entries[before:last]]:
+            if snapshot.taken != [(entry.segment, entry.record) for entry in entries[before:last] if entry.segment >= names[0]]:
                 return None
+            snapshot.note_changes(self._snapshots[before, names])
         else:
             snapshot = read(files, upto=(end.segment, end.end))
             expected = self.history.expected(files, count=last)
@@ -138,7 +145,10 @@ class LogJudge:
         if found != wanted:
             self._object("A4", f"open: {_keys(wanted - found)} missing, {_keys(found - wanted)} too many", where)
         else:
-            self._judge_open(fold.transactions, where)
+            changed = reading.changed
+            self._judge_open(
+                fold.transactions if changed is None else {number: fold.transactions[number] for number in changed & fold.transactions.keys()}, where
+            )
 
     def _compare_damage(self, damages: list[Damage], rotten: Position | None, where: str) -> None:
         if rotten is None:

@@ -16,13 +16,14 @@ Taken = tuple[int, AnyRecord | Unknown]
 class LogReading:
     """The log as recovery reads it: `taken`: the records of the history since the snapshot; the fold of all of them; damages."""
 
-    __slots__ = ("_shared", "fold", "judged", "reader", "taken")
+    __slots__ = ("_shared", "changed", "fold", "judged", "reader", "taken")
 
     def __init__(self) -> None:
         self.taken: list[Taken] = []
         self.fold = Fold()
         self.reader = LogReader(self._accept)
         self.judged = False  # who is open when the log ends here
+        self.changed: set[int] | None = None  # transactions that differ from those of a snapshot that was judged; None: there is none
         self._shared = False  # the fold is that of the snapshot too
 
     def _accept(self, segment: int, record: AnyRecord | Unknown) -> None:
@@ -45,6 +46,7 @@ class LogReading:
         other.fold = self.fold
         other._shared = True
         other.judged = False
+        other.changed = None
         reader = other.reader = _shallow(self.reader)
         reader._accept = other._accept
         scan = reader._scan = _shallow(reader._scan)
@@ -55,6 +57,15 @@ class LogReading:
         reader._doubtful = reader._doubtful.copy()
         reader.damages = reader.damages.copy()
         return other
+
+    def note_changes(self, before: "LogReading") -> None:
+        """What was taken since that snapshot is all that differs from it."""
+        if before.judged or before.changed is not None:
+            changed = set() if before.judged else set(before.changed or ())
+            for _, record in self.taken:
+                changed.add(getattr(record, "transaction", 0))
+                changed.update(verdict.transaction for verdict in getattr(record, "verdicts", ()))
+            self.changed = changed
 
     def resize(self, octets: int) -> None:
         """The segment that is being read has this size."""

@@ -61,7 +61,7 @@ class Writer:
         self.lives = 0
         self._draw = draw
         self._epoch = 1 + seed * 64  # stands in each header: logs of different seeds differ
-        self._segment_octets = draw.pick((8192, 4096, 16384))
+        self._segment_octets = draw.pick((4096, 8192))
         self._contents: dict[int, tuple[int, Content]] = {}
         self._mails: dict[int, Mail] = {}
         self._next_offset = HEADER_OCTETS

@@ -75,22 +75,23 @@ class Tally:
         self.calm = True
 
     def top_up(self) -> None:
-        """Near the end of the storm: what chance has left out happens now."""
+        """Near the end of the storm: what chance has left out happens now, for as long as it takes."""
         world = self._world
         if self.in_recovery == 0:
             world.on_note("recovering", lambda process, note: self._kill_once())
-        if self.crashes + (self.in_recovery == 0) < CRASHES_MIN or self.in_recovery == 0:
-            world.strikes.strike(Strike(kind="power", amount=200 * MILLISECOND))
-        for index in range(1, CRASHES_MIN):
-            world.at(index * SECOND, self._one_more)
+        self._press()
+
+    def _press(self) -> None:
+        if self.calm or (self.in_recovery and self.crashes >= CRASHES_MIN):
+            return
+        qmgr = self._world.machine.processes.get("qmgr")
+        if self.in_recovery or (qmgr is not None and qmgr.ready):
+            self._world.strikes.strike(Strike(kind="power", amount=200 * MILLISECOND))
+        self._world.at(SECOND // 2, self._press)
 
     def _kill_once(self) -> None:
         if self.in_recovery == 0 and not self.calm:
             self._world.strikes.strike(Strike(kind="kill", target="qmgr"))
-
-    def _one_more(self) -> None:
-        if self.crashes < CRASHES_MIN:
-            self._world.strikes.strike(Strike(kind="power", amount=200 * MILLISECOND))
 
 
 def build(choices: Choices, trace: Trace, truth: Truth, options: Options) -> Setting:

@@ -131,7 +131,9 @@ class Storm:
         if self.some(300):
             strikes.append(self.strike("stall", 100 * MILLISECOND, 8 * SECOND))
         if self.some(300):
-            strikes.append(self.strike("full", SECOND, 6 * SECOND))
+            strikes.append(
+                Strike(kind="full", at_us=self.draw.between(UP_US, STORM_US // 2), amount=self.draw.between(SECOND, 4 * SECOND))
+            )  # nothing starts then
         return strikes or [self.strike("cut_disk", 1, 60)]
 
     def process(self) -> list[Strike]:

@@ -62,8 +62,12 @@ class ContentReferences:
             self._drop(segment, references)
 
     def writing(self, epoch: int, segments: Iterable[int]) -> None:
-        """A writer said on its new link which segments it has open."""
-        for segment in segments:
+        """A writer said on its new link which segments it has open. That it sealed others may have been lost with the old one (F24)."""
+        said = dict.fromkeys(segments)
+        for segment in list(self._open):
+            if epoch_of_segment(segment) == epoch and segment not in said:
+                self.sealed(segment)
+        for segment in said:
             assert epoch_of_segment(segment) == epoch
             self._open[segment] = None
             self._counts.setdefault(segment, 0)

@@ -7,8 +7,8 @@ the index on (state, next_try) makes "what is due" a scan of exactly what is ret
 
 Trouble: SQLITE_FULL rolls the batch back and is said as `no_space`: the recipients stay in IBDB and it is tried again. A batch that
 only deletes may use the reserve (A10). Every other device error closes the connection: end the process and recover; never go on with it.
-A failed sync of the directory ends the process too, and an empty database goes with it: no later sync of a name that a failed one has
-touched can be trusted (A2), so the next process makes the file anew. One that has rows had a durable name before it got any.
+A new database that cannot be finished is removed again: no later sync of a name that a failed one has touched can be trusted (A2), so the next
+process makes the file anew. The same goes for one without rows whose directory cannot be synced; one with rows had a durable name before.
 Called by the runtime in one worker thread; the only module of DEFEDB that does I/O.
 """
 
@@ -89,9 +89,9 @@ class Reserve(Protocol):
 
 
 class SqliteDefedb:
-    """One open database. `sync_directory`: makes the file's name durable after creation; by default fsync of its folder.
+    """One open database. `sync_directory`: makes the file's name durable, or raises OSError; by default fsync of its folder.
 
-    It raises OSError. `discard`: removes the file, by default from its folder. `reserve_octets`: of a reserve on the real file system; on another one (`vfs`) the caller brings the `reserve`.
+    `discard`: removes the file. `reserve_octets`: of a reserve on the real file system; on another one (`vfs`) the caller brings the `reserve`.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class SqliteDefedb:
     ) -> None:
         self._path = path
         self._discard = discard or (lambda: os.unlink(path))
+        self._fresh = False  # nobody has ever stored anything in it
         self._reserve = _FileReserve(path + ".reserve", reserve_octets) if reserve_octets and not vfs else reserve
         try:
             self._connection = apsw.Connection(path, vfs=vfs or None)
@@ -116,10 +117,10 @@ class SqliteDefedb:
         try:
             self._prepare(sync_directory or (lambda: _sync_directory(os.path.dirname(path) or ".")), max_pages)
         except apsw.Error as error:
-            self.close()
+            self._give_up()
             raise DefedbError(f"{path} cannot be opened: {error}") from error
         except DefedbError:
-            self.close()
+            self._give_up()
             raise
 
     def perform(self, effect: Store | Fetch | Find | Census) -> Stored | Fetched | Found | Counted:
@@ -187,13 +188,14 @@ class SqliteDefedb:
     def _prepare(self, sync_directory: Callable[[], None], max_pages: int) -> None:
         execute = self._execute
         execute("PRAGMA locking_mode = EXCLUSIVE")  # before WAL: then no shared memory is needed
+        application, version = self._pragma("application_id"), self._pragma("user_version")
+        self._fresh = application == 0 and version == 0 and not self._rows("SELECT name FROM sqlite_master LIMIT 1", ())
         execute("PRAGMA journal_mode = WAL")
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA wal_autocheckpoint = 1000")
         if max_pages:
             execute(f"PRAGMA max_page_count = {max_pages}")
-        application, version = self._pragma("application_id"), self._pragma("user_version")
-        if application == 0 and version == 0 and not self._rows("SELECT name FROM sqlite_master LIMIT 1", ()):
+        if self._fresh:
             execute("BEGIN IMMEDIATE")
             execute(_SCHEMA)
             execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -208,10 +210,17 @@ class SqliteDefedb:
         try:
             sync_directory()
         except OSError as error:
-            if not self._rows("SELECT tid FROM recipient LIMIT 1", ()):
-                self.close()
-                self._discard()
+            self._fresh = not self._rows("SELECT tid FROM recipient LIMIT 1", ())
             raise DefedbError(f"{self._path}: its name cannot be made durable: {error}") from error
+
+    def _give_up(self) -> None:
+        """It cannot be used; why not is said by who calls this."""
+        try:
+            self.close()
+        finally:
+            if self._fresh:
+                with contextlib.suppress(OSError):
+                    self._discard()
 
     def _pragma(self, name: str) -> int:
         return int(self._rows(f"PRAGMA {name}", ())[0][0])

@@ -167,6 +167,11 @@ class Ibdb:
         return not self._short
 
     @property
+    def starved(self) -> bool:
+        """Records wait for a segment, and none could be opened."""
+        return bool(self._waiting) and self._spare is None
+
+    @property
     def segments(self) -> tuple[int, ...]:
         """The segments that this process wrote and that still count."""
         return tuple(self._chain)

@@ -58,8 +58,18 @@ class Links:
     # --- content segments -----------------------------------------------------------------------------------------
 
     def writing(self, process: str, segments: tuple[int, ...]) -> None:
+        hub = self._hub
         epoch = self.epochs.get(process, 0)
-        self._hub.references.writing(epoch, [segment for segment in segments if epoch_of_segment(segment) == epoch])
+        own = [segment for segment in segments if epoch_of_segment(segment) == epoch]
+        hub.references.writing(epoch, own)
+
+        def listed(event: Listed) -> None:
+            """A link that was lost may have taken with it that a segment of which QMGR had never heard was sealed. Later ones may be new."""
+            for file in event.files:
+                if epoch_of_segment(file.segment) == epoch and file.segment < max(own, default=0) and file.segment not in own:
+                    hub.references.sealed(file.segment)
+
+        hub.effects.append(ListStore("cdb", hub.request(listed)))
 
     def _writer_gone(self, epoch: int) -> None:
         """It may have left segments that nothing ever referred to: look."""

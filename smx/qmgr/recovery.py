@@ -121,13 +121,17 @@ class Recovery:
         assert ibdb is not None
         ibdb.on_event(out, event)
         ibdb.flush(out)
-        if isinstance(event, events.OpenFailed) and not ibdb.segments:
-            out.append(effects.Halt("no space for the envelope log"))  # A10: nothing can be promised without it
+        self._halt_without_space(out)
         if any(isinstance(effect, effects.Halt) for effect in out):
             self._halted = True
         elif self._until and ibdb.durable >= self._until:
             self._until = 0
             self._advance(out, [])
+
+    def _halt_without_space(self, out: list[AnyEffect]) -> None:
+        """A10: without a segment for what is open nothing can be promised, and nobody opens another one before recovery has ended."""
+        if self._ibdb is not None and self._ibdb.starved:
+            out.append(effects.Halt("no space for the envelope log"))
 
     def _advance(self, out: list[AnyEffect], answers: list[AnyEvent] | None) -> None:
         """Go on until there is something to wait for."""
@@ -138,7 +142,8 @@ class Recovery:
             except StopIteration:
                 return
             out.extend(ordered)
-            if any(isinstance(effect, effects.Halt) for effect in ordered):
+            self._halt_without_space(out)
+            if any(isinstance(effect, effects.Halt) for effect in out):
                 self._halted = True
                 return
             if self._wanted or self._until:

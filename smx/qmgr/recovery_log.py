@@ -8,6 +8,8 @@ previous one was when the log went on: what lies behind that was set aside by an
 A Header of another process was written by a recovery, which read what its dead predecessor had written, synced or not: a kill keeps what was
 not, a power loss that follows may take it. So a gap behind what had been known durable until then is a torn end, though later segments
 are durable: that recovery wrote again, into its own segment, whatever counts.
+
+Damage in segments that an Oldest record has superseded is none: they were removed, and a power loss has brought them back (F6).
 """
 
 from collections.abc import Callable
@@ -46,6 +48,7 @@ class LogReader:
         self._opened: dict[int, None] = {}
         self._missing: dict[int, int] = {}  # segments that a header names and that are not there -> their valid length
         self._last_gap: Position = _START
+        self._oldest = 0  # segments before it do not count
         self._epoch = 0  # of the process that wrote the segments up to here
         self._unsure: tuple[Position, Position] = (_START, _START)  # between these an earlier recovery may have read what was not durable
         self._doubtful: list[tuple[Position, AnyRecord | Unknown | Gap, int]] = []  # from the first open gap on
@@ -79,6 +82,7 @@ class LogReader:
     def finish(self) -> None:
         """No segment follows: what is still doubtful lies behind the end of the log."""
         self._set_aside(_START)
+        self.damages = [damage for damage in self.damages if damage.segment >= self._oldest]
         for segment, octets in self._missing.items():  # its name was durable before it was used: no crash explains this
             self.damages.append(Damage(segment, 0, octets, "corrupt: missing", b"", corrupt=True))
 
@@ -143,6 +147,7 @@ class LogReader:
     def _take(self, segment: int, record: AnyRecord | Unknown, end: int) -> None:
         self._end = (segment, end)
         if type(record) is Oldest:
+            self._oldest = record.segment
             self._missing = {number: octets for number, octets in self._missing.items() if number >= record.segment}
         self._accept(segment, record)
 

@@ -91,6 +91,29 @@ def test_a_stored_row_is_there_after_a_restart(path: str) -> None:
     again.close()
 
 
+def unsynced() -> None:
+    raise OSError("input/output error")
+
+
+def test_an_empty_database_whose_name_cannot_be_made_durable_is_made_anew(path: str) -> None:
+    """Found by crash_storm, seed 6667: the next process found the file, its sync said yes, rows were stored, and a power loss took file and rows."""
+    with pytest.raises(DefedbError, match="durable"):
+        SqliteDefedb(path, sync_directory=unsynced)
+    assert not os.path.exists(path)
+    assert not os.path.exists(path + "-wal")
+
+
+def test_a_database_with_rows_is_kept_whatever_becomes_of_the_sync_of_its_directory(path: str) -> None:
+    db = SqliteDefedb(path)
+    db.perform(Store(1, (row(1),)))
+    db.close()
+    with pytest.raises(DefedbError, match="durable"):
+        SqliteDefedb(path, sync_directory=unsynced)
+    again = SqliteDefedb(path)
+    assert rows_of(again.perform(Find(1, (1,)))) == (row(1),)
+    again.close()
+
+
 @pytest.mark.feature("SX12")
 def test_a_commit_survives_the_death_of_the_process(path: str) -> None:
     child = os.fork()

@@ -2,6 +2,7 @@
 
 from smx import events, messages
 from smx.config.schema_qmgr import QmgrSettings
+from smx.effects import AnyEffect
 from smx.messages import ProcessGone
 from tests.qmgr.world import DEFERRED, SMTPS, World
 
@@ -83,3 +84,35 @@ def test_a_second_smtps_gets_blocks_of_its_own() -> None:
     world.give(events.Linked("smtps.mx.1", 9))
     assert world.blocks == [1, 2]
     assert [process for process, message in world.told if isinstance(message, messages.Admission)] == [SMTPS, "smtps.mx.1"]
+
+
+def test_what_was_sealed_while_the_link_was_down_goes_when_it_is_up_again() -> None:
+    """Found by crash_storm, seed 9697: `Sealed` was lost with the link, and the segment stayed until its writer ended (F24, I10)."""
+    world = World(SETTINGS).boot()
+    transaction = world.submit(b"a@x.example")
+    out: list[AnyEffect] = []
+    sealed = [*world.writer.roll(out), *world.writer.answered(out, transaction)]
+    world._write(out)
+    assert sealed
+    assert set(sealed) <= set(world.disk.segments("cdb"))
+    world.give(events.Unlinked(SMTPS, world.epoch + 1))
+    world.give(events.Linked(SMTPS, world.epoch + 1))
+    world.tell(SMTPS, messages.Writing(world.writer.open_segments()))
+    assert set(world.disk.segments("cdb")) & set(world.writer.open_segments())
+    assert not set(sealed) & set(world.disk.segments("cdb"))
+
+
+def test_a_segment_of_which_qmgr_never_heard_goes_too_and_one_that_may_be_new_stays() -> None:
+    world = World(SETTINGS).boot()
+    known = world.writer.open_segments()
+    out: list[AnyEffect] = []
+    for transaction in (1, 2, 3):
+        assert world.writer.begin(out, transaction)
+    world._write(out)
+    sealed, written, new = sorted(set(world.writer.open_segments()) - set(known))
+    world.give(events.Unlinked(SMTPS, world.epoch + 1))
+    world.give(events.Linked(SMTPS, world.epoch + 1))
+    world.tell(SMTPS, messages.Writing((*known, written)))
+    left = world.disk.segments("cdb")
+    assert sealed not in left
+    assert {*known, written, new} <= set(left)

@@ -481,6 +481,27 @@ def test_without_space_for_a_segment_recovery_ends_the_process_and_loses_nothing
     assert recover(disk, 101).todos() == {(envelope.transaction, 0): Todo.QUEUE}
 
 
+def test_without_space_for_the_next_segment_it_does_not_wait_for_ever_either() -> None:
+    """Found by crash_storm, seed 20854: the first segment was there, what is open did not fit into it, and nobody opened another one."""
+    disk = Disk()
+    log = Log(disk)
+    envelopes = [log.envelope(number) for number in range(1, 60)]
+    for envelope in envelopes:
+        log.append(opened(envelope))
+    opening: list[int] = []
+
+    def fail(effect: effects.AnyEffect) -> list[events.AnyEvent] | None:
+        if not isinstance(effect, effects.OpenSegment):
+            return None
+        opening.append(effect.segment)
+        return [events.OpenFailed("ibdb", effect.segment, no_space=True, reason="ENOSPC")] if len(opening) > 1 else None
+
+    disk.fail = fail
+    assert "no space" in recover(disk).halted
+    disk.fail = None
+    assert recover(disk, 101).todos() == {(envelope.transaction, 0): Todo.QUEUE for envelope in envelopes}
+
+
 def test_a_removed_segment_that_comes_back_is_ignored_and_removed_again() -> None:
     """F6: the delivery recorded in a segment that is gone must not be undone by an opening that is back."""
     disk = Disk()

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from smx import codec, effects
 from smx.qmgr import records
 from smx.qmgr.ibdb import Ibdb
-from smx.qmgr.records import AnyRecord, Header, Offset, Quarantined, Unknown, encode_record, kind_of
+from smx.qmgr.records import AnyRecord, Header, Offset, Oldest, Quarantined, Unknown, encode_record, kind_of
 from smx.qmgr.recovery_log import LogReader
 from smx.qmgr.recovery_scan import Found, Gap, SegmentScan
 from tests.crash.disk import Disk
@@ -313,3 +313,14 @@ def test_the_same_when_one_recovery_after_another_was_killed() -> None:
     accepted, reader = read({1: log[1][: ends[0]] + bytes(len(log[1]) - ends[0]), 2: log[2], 3: bytes(third) + bytes(100)})
     assert [(damage.segment, damage.offset, damage.corrupt) for damage in reader.damages] == [(1, ends[0], False)]
     assert [record.reason for _, record in accepted if isinstance(record, Quarantined)] == ["again", "three", "four"]
+
+
+def test_damage_in_segments_that_are_superseded_is_none() -> None:
+    """Found by crash_storm, seed 7954: a power loss brings a removed segment back, torn as it was, and not the one behind it."""
+    log, ends = two_lives(durable=0)
+    third = bytearray()
+    for sequence, record in enumerate(list[AnyRecord]([Header(1, 3, 9, 2, len(log[2]) - 100, 60, 1), Oldest(3), Quarantined(4, (), "four")])):
+        third += codec.encode(kind_of(record), encode_record(record), 3, sequence)
+    accepted, reader = read({1: log[1][: ends[0]] + bytes(len(log[1]) - ends[0] - 4) + b"torn", 3: bytes(third) + bytes(100)})
+    assert reader.damages == []
+    assert [record.reason for _, record in accepted if isinstance(record, Quarantined)] == ["four"]

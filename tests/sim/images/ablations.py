@@ -1,13 +1,12 @@
 """Ablations: a safeguard is switched off from outside, by changing what a component orders; the search must object."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sim.world import Tamper, World
-from smx.effects import AnyEffect, Read, Remove, Store, Sync, SyncDirectory, Transmit
+from smx.effects import AnyEffect, Read, Store, Sync, SyncDirectory, Transmit
 from smx.events import AnyEvent, DirectorySynced, Synced
 
 Prepare = Callable[[World], None]
-TOKEN = 1 << 40  # of syncs that nobody ordered
 
 
 def tampering(make: Callable[[World], Tamper]) -> Prepare:
@@ -21,6 +20,16 @@ def tampering(make: Callable[[World], Tamper]) -> Prepare:
 
 def _say(world: World, process: str, event: AnyEvent) -> None:
     world.env.later(300, world.machine.processes[process].deliver, event)
+
+
+def _remove(world: World, store: str, segments: Iterable[int]) -> None:
+    """At once and durably."""
+    disk, folder = world.machine.disk, f"{world.machine.spool}/{store}"
+    for segment in segments:
+        path = f"{folder}/{segment:016x}.{store}"
+        if disk.exists(path):
+            disk.unlink(path)
+    disk.sync_directory(folder)
 
 
 def without_sync(store: str) -> Prepare:
@@ -81,11 +90,7 @@ def early_removal(store: str) -> Prepare:
             if isinstance(effect, Sync) and effect.store == store:
                 synced = effect.segments
             if isinstance(effect, Transmit) and b"250 2.0.0" in effect.data and process.startswith("smtps"):
-                for segment in synced:
-                    path = f"{world.machine.spool}/{store}/{segment:016x}.{store}"
-                    if world.machine.disk.exists(path):
-                        world.machine.disk.unlink(path)
-                world.machine.disk.sync_directory(f"{world.machine.spool}/{store}")
+                _remove(world, store, synced)
             return [effect]
 
         return off
@@ -101,7 +106,7 @@ def removed_before_the_rows(world: World) -> None:
         if process == "qmgr" and isinstance(effect, Read):
             read.append(effect.segment)
         if process == "qmgr" and isinstance(effect, Store) and read:
-            return [Remove("cdb", read.pop()), SyncDirectory("cdb", TOKEN), effect]
+            _remove(world, "cdb", (read.pop(),))
         return [effect]
 
     world.tamper = off
@@ -109,9 +114,9 @@ def removed_before_the_rows(world: World) -> None:
 
 ABLATIONS: dict[str, tuple[Prepare, str]] = {
     # what is switched off            how                       the rule that its images break
-    "no sync of IBDB": (without_sync("ibdb"), "I1"),
+    "no sync of IBDB": (without_sync("ibdb"), "A2"),
     "no sync of CDB": (without_sync("cdb"), "A1"),
-    "reply before the sync of IBDB": (reply_first("ibdb"), "I1"),
+    "reply before the sync of IBDB": (reply_first("ibdb"), "A2"),
     "reply before the sync of CDB": (reply_first("cdb"), "A1"),
     "no sync of the directory": (without_directory_sync, "I1"),
     "IBDB segment removed early": (early_removal("ibdb"), "I1"),
