@@ -82,7 +82,8 @@ class Truth:
             sender = contents.read(content).return_path
         found: list[Arrived | Bounced] = []
         for to in recipients:
-            for report in contents.reports(content):
+            reports = {(report.recipient, report.action): report for report in contents.reports(content)}
+            for report in reports.values():  # each address once, though it may have failed for itself and out of an alias
                 bounced = Bounced(at, token, report.recipient, report.action, message_id, to, sender or "")
                 found.append(bounced)
                 if token or not about(message_id):

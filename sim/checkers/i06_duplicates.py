@@ -61,9 +61,7 @@ class BoundedDuplicates:
         self._copies.setdefault((fact.token, fact.recipient), []).append(fact)
 
     def _on_bounced(self, fact: Bounced) -> None:
-        copies = self._notices.setdefault((fact.token, fact.recipient, fact.kind, fact.message_id, fact.to), [])
-        if not copies or copies[-1].at != fact.at:  # one report may name an address twice: once for itself, once out of an alias
-            copies.append(fact)
+        self._notices.setdefault((fact.token, fact.recipient, fact.kind, fact.message_id, fact.to), []).append(fact)
 
     def finish(self, at: int) -> None:
         if self._ledger.unsafe:

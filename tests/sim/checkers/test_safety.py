@@ -124,7 +124,6 @@ SILENT: dict[str, dict[str, History]] = {
             deferred(80, 1),
             *order(90, 2, 1),
         ],
-        "one notification that names an address twice, for itself and out of an alias": [*FAILED, *notified(250), bounced(280), bounced(280)],
         "a notification in a crash": [*FAILED, *notified(250), *order(260, 9, 0, transaction=DSN), dot(270, 9, DSN), bounced(280), power(290), bounced(900)],
     },
     "I7": {
